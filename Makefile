@@ -1,0 +1,76 @@
+# Overture's commands; `make` alone lists them. Whatever they need is set up first, in .venv.
+
+bin := .venv/bin
+
+.PHONY: help setup demo test check check-format check-lint check-types check-floors fix bench lock soak
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
+
+setup: .venv/installed ## make .venv from requirements.lock (nothing to do when it is up to date)
+
+demo: setup ## a small network to play with: PORT=, HOST=, DATA=folder, ARCHIVE=linkedin-export.zip
+	@$(bin)/overture demo $(call given,HOST,--host) $(call given,PORT,--port) \
+	  $(call given,DATA,--data) $(call given,ARCHIVE,--archive)
+
+test: setup ## run the tests; ARGS="-k refund" chooses some
+	$(bin)/python -m pytest $(ARGS)
+
+soak: setup ## play 10,000 lives of members instead of the tests' 200; RUNS= for another number
+	OVERTURE_MACHINE_RUNS=$(or $(RUNS),10000) $(bin)/python -m pytest -o faulthandler_timeout=0 \
+	  tests/actions/test_state_machine.py $(ARGS)
+
+check: check-format check-lint check-types check-floors ## format, lint, types and import floors
+
+check-format: setup
+	$(bin)/ruff format --check
+check-lint: setup
+	$(bin)/ruff check
+check-types: setup
+	$(bin)/basedpyright
+check-floors: setup
+	$(bin)/lint-imports --no-logo
+
+fix: setup ## format, and mend what ruff can mend
+	$(bin)/ruff format
+	$(bin)/ruff check --fix
+
+bench: setup ## run the benchmarks; ARGS=sends chooses one
+	$(bin)/python -m bench $(ARGS)
+
+lock: setup ## pin the dependencies of pyproject.toml anew; UPGRADE=1 takes the newest of all
+	$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --group dev $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
+
+
+# An option for the demo, if its variable was given to make. The environment does not count: some
+# systems export HOST with another meaning.
+given = $(if $(filter command,$(firstword $(origin $(1)))),$(2) "$($(1))")
+
+# The pythons to try for .venv, unless one is given: make setup PYTHON=/opt/python/bin/python3
+pythons := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+
+# pip and not uv, although uv is quicker: only pip follows the indexes that pip is configured with.
+pip := $(bin)/python -m pip --disable-pip-version-check --quiet --quiet
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(bin)/python -m pip --version >/dev/null 2>&1 || { $(make_venv); }
+	@echo "Installing what requirements.lock pins into .venv"
+	@$(pip) install --require-hashes -r requirements.lock
+	@$(pip) install --no-build-isolation --no-deps -e .
+	@touch $@
+
+# Debian's python3 comes without ensurepip until python3-venv is installed, which root can do at once.
+define make_venv
+try_all() { for python in $(pythons); do \
+  if $$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+  then echo "Making .venv with $$python" && exec $$python -m venv --clear .venv; fi; \
+done; }; \
+try_all; \
+if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+  echo "Installing python3-venv" && apt-get -qq update && apt-get -qq -y install python3-venv; \
+  try_all; \
+fi; \
+echo "Overture needs Python 3.11 or newer with venv (on Debian: apt install python3-venv)." >&2; \
+exit 1
+endef
