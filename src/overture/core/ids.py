@@ -1,0 +1,21 @@
+"""Ids, each with its own type, so that a conversation is never passed for a member.
+
+All are UUIDs written as text. They are made at the edge (`overture.edge`), never here and never in
+SQL, so that a retried write carries the same ones.
+"""
+
+from typing import NewType
+from uuid import UUID, uuid5
+
+MemberId = NewType("MemberId", str)
+ConversationId = NewType("ConversationId", str)
+MessageId = NewType("MessageId", str)
+InvitationId = NewType("InvitationId", str)
+ReportId = NewType("ReportId", str)
+TokenId = NewType("TokenId", str)
+EntryId = NewType("EntryId", str)
+
+
+def entry_id(owner: MemberId, pool: str, number: int) -> EntryId:
+    """The id of a ledger entry: the same whether the entry is stored yet or computed."""
+    return EntryId(str(uuid5(UUID(owner), f"{pool}/{number}")))

@@ -1,0 +1,86 @@
+"""Every expected no, with its stable code and one sentence for people.
+
+The members up to `PRICE_EXCEEDS_MAX` stand in the order in which "Who may write to whom" decides: the
+first that fits is the answer.
+"""
+
+from enum import StrEnum
+
+
+class Refusal(StrEnum):
+    NO_SUCH_MEMBER = "no_such_member"
+    YOU_BLOCKED = "you_blocked"
+    PENDING_INMAIL = "pending_inmail"
+    CONVERSATION_CLOSED = "conversation_closed"
+    RECIPIENT_UNAVAILABLE = "recipient_unavailable"
+    OPEN_PROFILE_LIMIT = "open_profile_limit"
+    RECIPIENT_NOT_PREMIUM = "recipient_not_premium"
+    NOT_PREMIUM = "not_premium"
+    NO_CREDITS = "no_credits"
+    PRICE_EXCEEDS_MAX = "price_exceeds_max"
+
+    ALREADY_ANSWERED = "already_answered"
+    NOT_PENDING = "not_pending"
+    NOT_THE_RECIPIENT = "not_the_recipient"
+    NOT_THE_SENDER = "not_the_sender"
+    READ_ONLY = "read_only"
+    NO_SUCH_CONVERSATION = "no_such_conversation"
+    NO_SUCH_MESSAGE = "no_such_message"
+    UNKNOWN_QUICK_REPLY = "unknown_quick_reply"
+
+    NO_SUBSCRIPTION = "no_subscription"
+    UNKNOWN_PLAN = "unknown_plan"
+    UNKNOWN_POOL = "unknown_pool"
+    ADJUSTS_NO_SUBSCRIPTION = "adjusts_no_subscription"
+    ADJUSTS_ABOVE_CAP = "adjusts_above_cap"
+    ADJUSTS_BELOW_ZERO = "adjusts_below_zero"
+
+    HANDLE_TAKEN = "handle_taken"
+    EXTERNAL_ID_TAKEN = "external_id_taken"
+    ALREADY_CONNECTED = "already_connected"
+    ALREADY_INVITED = "already_invited"
+    NO_SUCH_INVITATION = "no_such_invitation"
+    CANNOT_BE_YOURSELF = "cannot_be_yourself"
+
+    @property
+    def sentence(self) -> str:
+        """What happened and what can be done about it."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Refusal.NO_SUCH_MEMBER: "There is no such member to write to.",
+    Refusal.YOU_BLOCKED: "You have blocked this member. Unblock them to write.",
+    Refusal.PENDING_INMAIL: (
+        "Your earlier InMail to this member has no answer yet. You can write again once they answer."
+    ),
+    Refusal.CONVERSATION_CLOSED: "This conversation is closed; nothing can be added to it.",
+    Refusal.RECIPIENT_UNAVAILABLE: "This member cannot be reached by InMail.",
+    Refusal.OPEN_PROFILE_LIMIT: (
+        "You have sent as many free letters to Open Profiles as a day allows. Try again later."
+    ),
+    Refusal.RECIPIENT_NOT_PREMIUM: "This member has no Premium plan and cannot receive InMail.",
+    Refusal.NOT_PREMIUM: "You need a plan with InMail credits to write to this member.",
+    Refusal.NO_CREDITS: "You have no InMail credits left. Wait for your next grant or an answer.",
+    Refusal.PRICE_EXCEEDS_MAX: "This letter costs more credits than you allowed.",
+    Refusal.ALREADY_ANSWERED: "This InMail was answered already, and otherwise.",
+    Refusal.NOT_PENDING: "This InMail is no longer waiting for an answer.",
+    Refusal.NOT_THE_RECIPIENT: "Only the recipient of an InMail can answer it.",
+    Refusal.NOT_THE_SENDER: "Only the sender of an InMail can withdraw it.",
+    Refusal.READ_ONLY: "An imported group conversation can be read but not written in.",
+    Refusal.NO_SUCH_CONVERSATION: "There is no such conversation.",
+    Refusal.NO_SUCH_MESSAGE: "There is no such message in this conversation.",
+    Refusal.UNKNOWN_QUICK_REPLY: "There is no such quick reply. See GET /quick-replies.",
+    Refusal.NO_SUBSCRIPTION: "You have no subscription in this pool.",
+    Refusal.UNKNOWN_PLAN: "There is no such plan in this pool. See GET /plans.",
+    Refusal.UNKNOWN_POOL: "There is no such pool. See GET /plans.",
+    Refusal.ADJUSTS_NO_SUBSCRIPTION: "The member has no subscription in this pool to adjust.",
+    Refusal.ADJUSTS_ABOVE_CAP: "That would lift the balance above the plan's cap.",
+    Refusal.ADJUSTS_BELOW_ZERO: "That would take more credits than the member has.",
+    Refusal.HANDLE_TAKEN: "Another member has this handle.",
+    Refusal.EXTERNAL_ID_TAKEN: "Another member has this external id.",
+    Refusal.ALREADY_CONNECTED: "You are connected already.",
+    Refusal.ALREADY_INVITED: "You have invited this member already; they have not answered yet.",
+    Refusal.NO_SUCH_INVITATION: "There is no such invitation waiting for you.",
+    Refusal.CANNOT_BE_YOURSELF: "This cannot be done to yourself.",
+}
