@@ -1,0 +1,214 @@
+"""The database: connections, transactions, and what its errors mean.
+
+Every statement is written out where it runs. Rows come as tuples; ids come as text, instants as aware
+UTC datetimes, JSON as bytes to be decoded into a type.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString, TypeVar
+
+import msgspec
+import psycopg
+from psycopg import AsyncConnection, errors
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from typing_extensions import override
+
+T = TypeVar("T")
+
+# A connection inside a transaction, or one that only reads.
+Tx = AsyncConnection[tuple[Any, ...]]
+
+OPTIONS = " ".join(
+    f"-c {setting}"
+    for setting in (
+        "timezone=UTC",
+        "statement_timeout=30s",
+        "lock_timeout=10s",
+        "idle_in_transaction_session_timeout=60s",
+        # One plan for good, the one that is right for a full table: nested loops over indexes.
+        # Planning anew each time costs more than a small batch itself, and statistics of a growing
+        # table are always stale: a hash join over what was thought to be a small index took the
+        # facts of a batch from 2 to 36 ms. Work over whole tables opens connections of its own.
+        "plan_cache_mode=force_generic_plan",
+        "enable_seqscan=off",
+        "enable_hashjoin=off",
+        "enable_mergejoin=off",
+    )
+)
+ATTEMPTS = 8
+# How long a connection is waited for before it is asked for again.
+ASK_SECONDS = 0.25
+
+
+class Conflict(Exception):
+    """A conditional write found that another one came first: to be tried again on fresh facts."""
+
+
+class Unavailable(Exception):
+    """The database does not answer now. What was under way may or may not have been carried out."""
+
+
+class Contended(Unavailable):
+    """Others came first again and again. Nothing was carried out."""
+
+
+class Database:
+    """A pool of connections. Made by `open`, ended by `close`."""
+
+    def __init__(self, pool: AsyncConnectionPool[Tx]) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, url: str, *, connections: int = 10) -> "Database":
+        """Connects. Raises Unavailable when nothing answers within 30 seconds."""
+        pool: AsyncConnectionPool[Tx] = AsyncConnectionPool(
+            url,
+            kwargs={"autocommit": True, "options": OPTIONS, "prepare_threshold": 2},
+            min_size=2,
+            max_size=connections,
+            # An attempt is given up soon; the next request for a connection makes another.
+            reconnect_timeout=ASK_SECONDS,
+            configure=_configure,
+            open=False,
+        )
+        await pool.open()
+        db = cls(pool)
+        try:
+            async with db._connection(30):
+                return db
+        except PoolTimeout as problem:
+            await pool.close()
+            raise Unavailable("The database does not answer.") from problem
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[Tx]:
+        """A connection for single reading statements. Raises Unavailable."""
+        try:
+            async with self._connection() as connection:
+                yield connection
+        except LOST as problem:
+            raise Unavailable from problem
+
+    async def reading(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+        """Runs reads; once more on a new connection where the first turns out to be dead."""
+        try:
+            async with self._connection() as connection:
+                return await work(connection)
+        except LOST:
+            async with self.read() as connection:
+                return await work(connection)
+
+    async def writing(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+        """Runs `work` in one transaction and commits it.
+
+        Tried again with the same ids when concurrency got in the way, or when the connection was
+        lost before the commit was asked for. Raises Unavailable when the database is away, and when
+        the connection is lost during the commit: then nobody can know whether it took effect. Raises
+        Contended when all attempts met others.
+        """
+        for attempt in range(ATTEMPTS):
+            committing = False
+            try:
+                async with self._connection() as connection:
+                    try:
+                        # In a pipeline, `begin` and `commit` cost no round trips of their own.
+                        async with connection.pipeline():
+                            await connection.execute("begin")
+                            result = await work(connection)
+                            committing = True
+                            await connection.execute("commit")
+                    except BaseException:
+                        if not connection.closed:
+                            await connection.execute("rollback")
+                        raise
+                    return result
+            except (Conflict, *RETRIED) as problem:
+                if attempt == ATTEMPTS - 1:
+                    raise Contended("Too many attempts met each other.") from problem
+            except LOST as problem:
+                if committing or attempt == ATTEMPTS - 1 or isinstance(problem, PoolTimeout):
+                    raise Unavailable from problem
+            await asyncio.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311
+        raise AssertionError("the last attempt returns or raises")
+
+    @asynccontextmanager
+    async def _connection(self, seconds: float = 5) -> AsyncGenerator[Tx]:
+        """A connection of the pool's. Raises PoolTimeout when there is none within `seconds`.
+
+        It is asked for again and again: the pool tries to connect when it is asked, so that someone
+        who only waited would not notice that the server is back.
+        """
+        until = asyncio.get_running_loop().time() + seconds
+        while True:
+            try:
+                connection = await self._pool.getconn(ASK_SECONDS)
+                break
+            except PoolTimeout:
+                if asyncio.get_running_loop().time() >= until:
+                    raise
+        try:
+            async with connection:
+                yield connection
+        except psycopg.Error:
+            # What follows a failure in a pipeline is skipped, but psycopg may believe it prepared:
+            # on this connection such a statement would fail for good.
+            await connection.close()
+            raise
+        finally:
+            await self._pool.putconn(connection)
+
+
+# Met by chance of timing: the same work on fresh facts will do. A broken unique key is such a case
+# where two that looked at once both found a place free.
+RETRIED = (
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.LockNotAvailable,
+    errors.UniqueViolation,
+)
+LOST = (psycopg.OperationalError, PoolTimeout, errors.AdminShutdown, errors.CrashShutdown)
+
+
+async def pipelined(tx: Tx, statements: Iterable[tuple[LiteralString, Any]]) -> list[Any]:
+    """Runs statements in one round trip; a cursor each, in their order."""
+    async with tx.pipeline():
+        return [await tx.execute(statement, params) for statement, params in statements]
+
+
+async def all_rows(tx: Tx, statement: LiteralString, params: Any = None) -> list[tuple[Any, ...]]:
+    return await (await tx.execute(statement, params)).fetchall()
+
+
+async def one_row(tx: Tx, statement: LiteralString, params: Any = None) -> tuple[Any, ...] | None:
+    return await (await tx.execute(statement, params)).fetchone()
+
+
+def as_json(rows: object) -> str:
+    """A set of rows as one parameter, for `json_to_recordset`."""
+    return msgspec.json.encode(rows).decode()
+
+
+class _TextLoader(Loader):
+    @override
+    def load(self, data: Buffer) -> str:
+        return bytes(data).decode()
+
+
+class _BytesLoader(Loader):
+    @override
+    def load(self, data: Buffer) -> bytes:
+        return bytes(data)
+
+
+async def _configure(connection: Tx) -> None:
+    connection.adapters.register_loader("uuid", _TextLoader)
+    connection.adapters.register_loader("json", _BytesLoader)
+    connection.adapters.register_loader("jsonb", _BytesLoader)

@@ -1,0 +1,142 @@
+"""All that is stored about a member, for their own copy of it: rows as JSON objects by column name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+from overture.core.ids import ConversationId, MemberId
+from overture.store.db import Tx, all_rows
+from overture.store.inbox import decode_participants
+
+Row = dict[str, Any]
+_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What has no operation of its own that would list it whole."""
+
+    profile: Row
+    preferences: Row
+    connections: list[Row]
+    invitations: list[Row]
+    blocks: list[Row]
+    wishes: list[Row]
+    reports: list[Row]
+    tokens: list[Row]
+
+
+async def own(tx: Tx, member: MemberId) -> Own:
+    of = {"member": member}
+    (profile,) = await _rows(tx, _PROFILE, of)
+    (preferences,) = await _rows(tx, _PREFERENCES, of)
+    return Own(
+        profile=profile,
+        preferences=preferences,
+        connections=await _rows(tx, _CONNECTIONS, of),
+        invitations=await _rows(tx, _INVITATIONS, of),
+        blocks=await _rows(tx, _BLOCKS, of),
+        wishes=await _rows(tx, _WISHES, of),
+        reports=await _rows(tx, _REPORTS, of),
+        tokens=await _rows(tx, _TOKENS, of),
+    )
+
+
+async def conversations(tx: Tx, member: MemberId, after: ConversationId | None) -> list[Row]:
+    """Some of the member's conversations, each with the messages that the member may see.
+
+    In the order of their ids, which begin after `after`; none where there are no more.
+    """
+    params = {"member": member, "after": after or _LEAST_ID, "limit": _AT_ONCE}
+    found = await _rows(tx, _CONVERSATIONS, params)
+    if not found:
+        return []
+    by_id: dict[str, list[Row]] = {row["id"]: row.setdefault("messages", []) for row in found}
+    for row in found:
+        if row["participants"] is not None:
+            row["participants"] = decode_participants(row["participants"])
+    params = {"member": member, "after": after or _LEAST_ID, "last": found[-1]["id"]}
+    for conversation, *columns in await all_rows(tx, _MESSAGES, params):
+        by_id[conversation].append(dict(zip(_MESSAGE_NAMES, columns, strict=True)))
+    return found
+
+
+async def _rows(tx: Tx, statement: LiteralString, params: Mapping[str, object]) -> list[Row]:
+    cursor = await tx.execute(statement, params)
+    rows = await cursor.fetchall()
+    names = [column.name for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+_LEAST_ID = "00000000-0000-0000-0000-000000000000"
+_PROFILE = """
+    select id, handle, name, headline, company, location, time_zone, email, external_id, created_at
+    from members
+    where id = %(member)s
+"""
+_PREFERENCES = """
+    select accept_inmail, open_profile, receipts_and_typing, email_notifications, time_zone
+    from members
+    where id = %(member)s
+"""
+_CONNECTIONS = """
+    select k.member_id, m.handle, m.name, k.since
+    from connections k
+    join members m on m.id = k.member_id
+    where k.owner_id = %(member)s
+    order by k.since, k.member_id
+"""
+_INVITATIONS = """
+    select v.id, v.outgoing, v.other_id as member_id, m.handle, m.name, v.note, v.state, v.sent_at,
+        v.answered_at
+    from invitations v
+    join members m on m.id = v.other_id
+    where v.owner_id = %(member)s
+    order by v.sent_at, v.id
+"""
+_BLOCKS = """
+    select b.blocked_id as member_id, m.handle, m.name, b.at
+    from blocks b
+    join members m on m.id = b.blocked_id
+    where b.owner_id = %(member)s
+    order by b.at, b.blocked_id
+"""
+_WISHES = """
+    select pool, at, wish, plan
+    from subscription_wishes
+    where owner_id = %(member)s
+    order by at, pool, number
+"""
+_REPORTS = """
+    select id, member_id, conversation_id, reason, note, at
+    from reports
+    where owner_id = %(member)s
+    order by at, id
+"""
+_TOKENS = """
+    select id, label, scopes, created_at, expires_at, revoked_at
+    from tokens
+    where member_id = %(member)s
+    order by created_at, id
+"""
+_CONVERSATIONS = """
+    select i.conversation_id as id, i.kind, i.state, i.subject, i.begun as begun_by_me,
+        i.counterpart_id as with_id, i.counterpart_handle as with_handle,
+        i.counterpart_name as with_name, i.participants, i.box, i.unread, i.read_at, c.started_at,
+        i.last_activity_at, i.credits
+    from inbox i
+    join conversations c on c.owner_id = i.home_id and c.id = i.conversation_id
+    where i.owner_id = %(member)s and i.conversation_id > %(after)s
+    order by i.conversation_id
+    limit %(limit)s
+"""
+# Of a withdrawn InMail its recipient sees only that it was withdrawn.
+_MESSAGE_NAMES = ("id", "number", "sender_id", "sent_at", "body", "quick_reply")
+_MESSAGES = """
+    select m.conversation_id, m.id, m.number, m.sender_id, m.sent_at, m.body, m.quick_reply
+    from inbox i
+    join messages m on m.owner_id = i.home_id and m.conversation_id = i.conversation_id
+    where i.owner_id = %(member)s and i.conversation_id > %(after)s
+        and i.conversation_id <= %(last)s and (i.begun or i.state <> 'withdrawn')
+    order by m.conversation_id, m.number
+"""
