@@ -1,0 +1,74 @@
+"""What members do with conversations: start, write on, respond, withdraw. A batch a transaction."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from overture.core.contact import Contact
+from overture.core.ids import MemberId
+from overture.core.policy import PolicyBook
+from overture.core.sending import Answer, Command, Done, Respond
+from overture.store import conversations as store
+from overture.store.db import Tx
+from overture.store.idempotency import Kept, Once, keep, kept
+
+# How an answer is kept for repeats: its status and body, as the edge will give it.
+Render = Callable[[Done], tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A command, and what makes it the same one when it comes again; `render` goes with `once`."""
+
+    command: Command
+    once: Once | None = None
+    render: Render | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReused:
+    """The Idempotency-Key came before with another body: nothing was done."""
+
+
+async def act(
+    tx: Tx, asks: Sequence[Ask], now: datetime, book: PolicyBook
+) -> list[Answer | Kept | KeyReused]:
+    """Carries out commands in their order, each on what those before it did.
+
+    A request that was carried out before is answered with what was kept of it. Nothing is kept of a
+    refusal, so that the key is free again.
+    """
+    commands = [ask.command for ask in asks]
+    blocks = any(isinstance(command, Respond) and command.block for command in commands)
+    loaded = await store.facts(
+        tx, [store.asked_by(command) for command in commands], now, book, alone=blocks
+    )
+    # After the facts: whatever they show the effect of has its answer here. The other way round, a
+    # repeat that another process carried out in between would be refused for its own effect.
+    known = await kept(tx, [ask.once for ask in asks if ask.once is not None])
+    answers: list[Answer | Kept | KeyReused] = []
+    to_keep: list[tuple[Once, Kept]] = []
+    for ask in asks:
+        once = ask.once
+        if once is not None and (before := known.get(once.scope)) is not None:
+            answers.append(before if before.fingerprint == once.fingerprint else KeyReused())
+            continue
+        answer = loaded.desk.decide(ask.command)
+        answers.append(answer)
+        if once is not None and ask.render is not None and isinstance(answer, Done):
+            status, body = ask.render(answer)
+            known[once.scope] = Kept(status, body, once.fingerprint)
+            to_keep.append((once, known[once.scope]))
+    await store.record(tx, loaded)
+    await keep(tx, to_keep)
+    return answers
+
+
+async def preview(
+    tx: Tx, viewer: MemberId, to: MemberId, *, pool: str | None, now: datetime, book: PolicyBook
+) -> Contact:
+    """May I write to this member, and at what price? The decision that a send would meet now."""
+    loaded = await store.facts(
+        tx, [store.Asked(viewer, other=to)], now, book, lock=False, deciding=False
+    )
+    return loaded.desk.preview(viewer, to, pool)

@@ -1,0 +1,135 @@
+"""Everything about a member, as a zip of JSON files that a person can read too."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from io import BytesIO
+from typing import IO
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+import msgspec
+
+from overture.actions.credits import LedgerEntry, ledger
+from overture.actions.subscriptions import premium
+from overture.core.ids import ConversationId, MemberId
+from overture.core.policy import PolicyBook
+from overture.core.refusals import Refusal
+from overture.store import export as store
+from overture.store.db import Tx
+
+_ENTRIES_AT_ONCE = 1000
+
+
+async def export(tx: Tx, member: MemberId, now: datetime, book: PolicyBook) -> bytes:
+    """The zip, of one moment of the database. `tx` is a connection outside any transaction.
+
+    Nothing is in it that the member could not see otherwise: not what was withdrawn before they
+    answered, and no token's text.
+    """
+    made = BytesIO()
+    async with tx.transaction():
+        await tx.execute("set transaction isolation level repeatable read, read only")
+        with ZipFile(made, "w", ZIP_DEFLATED) as archive:
+            await _fill(_Archive(archive, now), tx, member, now, book)
+    return made.getvalue()
+
+
+class _Archive:
+    """The zip while it is written. Packing is left to a thread: it would hold up everybody else."""
+
+    def __init__(self, archive: ZipFile, now: datetime) -> None:
+        self._archive = archive
+        self._date = (now.year, now.month, now.day, now.hour, now.minute, now.second)
+
+    async def add(self, name: str, content: bytes) -> None:
+        with self.open(name) as file:
+            await asyncio.to_thread(file.write, content)
+
+    async def add_json(self, name: str, value: object) -> None:
+        await self.add(name, _pretty(value))
+
+    def open(self, name: str) -> IO[bytes]:
+        info = ZipInfo(name, max(self._date, (1980, 1, 1, 0, 0, 0)))
+        info.compress_type = ZIP_DEFLATED
+        info.external_attr = 0o600 << 16
+        return self._archive.open(info, "w")
+
+
+async def _fill(
+    archive: _Archive, tx: Tx, member: MemberId, now: datetime, book: PolicyBook
+) -> None:
+    own = await store.own(tx, member)
+    await archive.add("README.txt", _README.format(now=now).encode())
+    await archive.add_json("profile.json", own.profile)
+    await archive.add_json("preferences.json", own.preferences)
+    await archive.add_json("connections.json", own.connections)
+    await archive.add_json("invitations.json", own.invitations)
+    await archive.add_json("blocks.json", own.blocks)
+    running = await premium(tx, member, now, book)
+    await archive.add_json("subscriptions.json", {"running": running.pools, "history": own.wishes})
+    await archive.add_json("ledger.json", await _statement(tx, member, now, book))
+    await archive.add_json("reports.json", own.reports)
+    await archive.add_json("tokens.json", own.tokens)
+    with archive.open("conversations.json") as file:
+        await _write_conversations(file, tx, member)
+
+
+async def _statement(
+    tx: Tx, member: MemberId, now: datetime, book: PolicyBook
+) -> list[dict[str, object]]:
+    """Every entry of the ledger, with what fell due by `now` but is not stored yet."""
+    lines: list[dict[str, object]] = []
+    cursor: str | None = None
+    while True:
+        page = await ledger(
+            tx, member, None, cursor=cursor, limit=_ENTRIES_AT_ONCE, now=now, book=book
+        )
+        assert not isinstance(page, Refusal), "a statement of all pools names none that is unknown"
+        lines += [_line(each) for each in page.items]
+        cursor = page.next
+        if cursor is None:
+            return lines
+
+
+def _line(line: LedgerEntry) -> dict[str, object]:
+    fields: dict[str, object] = msgspec.to_builtins(line.entry, builtin_types=(datetime,))
+    return {"id": line.id, "pool": line.pool, **fields}
+
+
+async def _write_conversations(file: IO[bytes], tx: Tx, member: MemberId) -> None:
+    """A list of all, written in parts: a long-standing member's does not fit into memory twice."""
+    before = b"["
+    after: ConversationId | None = None
+    while found := await store.conversations(tx, member, after):
+        after = found[-1]["id"]
+        await asyncio.to_thread(file.write, before + _items(found))
+        before = b","
+    await asyncio.to_thread(file.write, b"[]" if after is None else b"\n]")
+
+
+def _items(values: Sequence[object]) -> bytes:
+    """A part of a list: its values without the brackets."""
+    return _pretty(values)[1:-2]
+
+
+def _pretty(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2)
+
+
+_README = """\
+Your data in Overture, as of {now:%d %B %Y, %H:%M} UTC.
+
+profile.json        who you are here
+preferences.json    who may write to you, and how you are told
+connections.json    the members you are connected with
+invitations.json    invitations that you sent (outgoing) and received
+blocks.json         members you have blocked
+conversations.json  your conversations, each with its messages; of an InMail that was withdrawn
+                    before you answered, only that
+subscriptions.json  the plans that run, with their credits, and what you asked for over time
+ledger.json         every credit that came and went, with the reason and the balance after it
+reports.json        what you reported to the operator
+tokens.json         your access tokens, without their secret text
+
+Instants are in UTC (RFC 3339). Ids name the same thing in every file.
+"""
