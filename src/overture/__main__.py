@@ -1,0 +1,5 @@
+"""`python -m overture`, the same as `overture`."""
+
+from overture.cli import main
+
+main()

@@ -1,0 +1,61 @@
+"""The test clock, where the server was started with one: it stands still but for these calls."""
+
+from overture.api import problems
+from overture.api.operation import Call, Who, operation
+from overture.api.problems import Problem
+from overture.api.wire import In, Instant, Out
+from overture.clock import TestClock
+from overture.store import installation
+
+TAG = "Operator"
+# Anniversaries and expiries are counted ahead from here, and must still be dates.
+YEAR_MAX = 2900
+
+
+class SetClock(In):
+    now: Instant
+
+
+class ClockOut(Out):
+    now: Instant
+
+
+@operation(
+    "GET",
+    "/operator/clock",
+    summary="Where the test clock stands",
+    tag=TAG,
+    who=Who.OPERATOR,
+    problems={404: ("no_test_clock",)},
+)
+async def read_clock(call: Call) -> ClockOut | Problem:
+    if not isinstance(call.context.clock, TestClock):
+        return _NO_TEST_CLOCK
+    return ClockOut(now=call.now)
+
+
+@operation(
+    "PUT",
+    "/operator/clock",
+    summary="Move the test clock forward",
+    tag=TAG,
+    who=Who.OPERATOR,
+    problems={404: ("no_test_clock",), 409: ("clock_backwards",)},
+)
+async def move_clock(call: Call, body: SetClock) -> ClockOut | Problem:
+    """The same instant changes nothing; an earlier one is refused. Balances need no visit: they are
+    played up to the clock whenever somebody looks."""
+    if not isinstance(call.context.clock, TestClock):
+        return _NO_TEST_CLOCK
+    if body.now.year > YEAR_MAX:
+        return problems.invalid("now", f"The test clock ends with the year {YEAR_MAX}.")
+    if body.now < call.now:
+        stands_at = f"{call.now:%Y-%m-%dT%H:%M:%S}Z"
+        return Problem(409, "clock_backwards", f"The clock stands at {stands_at} already.")
+    await installation.set_test_clock(call.tx, body.now)
+    return ClockOut(now=await call.context.clock.now(call.tx))
+
+
+_NO_TEST_CLOCK = Problem(
+    404, "no_test_clock", "This server runs on real time: it was not started with --test-clock."
+)

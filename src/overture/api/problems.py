@@ -1,0 +1,183 @@
+"""Errors as RFC 9457 problems: what every no and every fault looks like on the wire."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from overture.core.refusals import Refusal
+
+MEDIA_TYPE = "application/problem+json"
+TYPES_AT = "/api/v1/reference#problem-"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one field: its path in the body, or the name of a parameter."""
+
+    field: str
+    message: str
+
+
+@dataclass(eq=False)
+class Problem(Exception):
+    """An answer other than what was asked for. Operations return it or raise it, as reads better.
+
+    `more` are further members of the document, such as the preview's fields in the no of a send.
+    """
+
+    status: int
+    code: str
+    detail: str
+    errors: Sequence[FieldError] = ()
+    more: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def document(self) -> dict[str, Any]:
+        document: dict[str, Any] = {
+            "type": TYPES_AT + self.code,
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+        if self.errors:
+            document["errors"] = self.errors
+        return document | dict(self.more)
+
+    def body(self) -> bytes:
+        return msgspec.json.encode(self.document())
+
+
+def refused(refusal: Refusal, status: int, more: Mapping[str, Any] | None = None) -> Problem:
+    """The rules' own no, with its sentence."""
+    return Problem(status, refusal, refusal.sentence, more=more or {})
+
+
+def invalid(field_name: str, message: str, status: int = 422) -> Problem:
+    """Input that cannot be taken, and the field that is to blame."""
+    return Problem(
+        status, "invalid", f"{field_name}: {message}", errors=(FieldError(field_name, message),)
+    )
+
+
+def invalid_fields(errors: Sequence[tuple[str, str]]) -> Problem:
+    """The same for several fields at once."""
+    told = [FieldError(name, message) for name, message in errors]
+    detail = " ".join(f"{each.field}: {each.message}" for each in told)
+    return Problem(422, "invalid", detail, errors=told)
+
+
+def unknown(field_name: str, refusal: Refusal) -> Problem:
+    """A field names something that the policy in force does not have."""
+    return Problem(
+        422, refusal, refusal.sentence, errors=(FieldError(field_name, refusal.sentence),)
+    )
+
+
+def malformed(detail: str) -> Problem:
+    return Problem(400, "malformed", detail)
+
+
+def not_found() -> Problem:
+    return Problem(404, "not_found", "There is nothing at this address.")
+
+
+def method_not_allowed(allowed: Sequence[str]) -> Problem:
+    methods = ", ".join(sorted(allowed))
+    return Problem(
+        405,
+        "method_not_allowed",
+        f"This address answers {methods} only.",
+        headers={"Allow": methods},
+    )
+
+
+def too_large(bytes_max: int) -> Problem:
+    return Problem(
+        413,
+        "too_large",
+        f"The body may have {bytes_max} bytes at most.",
+        # What is left of the body is not read: the connection cannot be used again.
+        headers={"Connection": "close"},
+    )
+
+
+def not_json() -> Problem:
+    return Problem(
+        415, "unsupported_media_type", "Send the body as JSON: Content-Type: application/json."
+    )
+
+
+def unauthorized() -> Problem:
+    return Problem(
+        401,
+        "unauthorized",
+        "Send a valid token: Authorization: Bearer TOKEN.",
+        headers={"WWW-Authenticate": 'Bearer realm="overture"'},
+    )
+
+
+def insufficient_scope(scope: str) -> Problem:
+    return Problem(
+        403,
+        "insufficient_scope",
+        f"This token lacks the scope '{scope}'.",
+        headers={
+            "WWW-Authenticate": f'Bearer realm="overture", error="insufficient_scope", '
+            f'scope="{scope}"'
+        },
+    )
+
+
+def operator_only() -> Problem:
+    return Problem(403, "operator_only", "Only the operator's own token may do this.")
+
+
+def act_as_required() -> Problem:
+    return Problem(
+        400,
+        "act_as_required",
+        "This needs a member: send the header Act-As: MEMBER_ID with the operator's token.",
+    )
+
+
+def act_as_forbidden() -> Problem:
+    return Problem(403, "act_as_forbidden", "Only an operator's token may act as a member.")
+
+
+def key_reused() -> Problem:
+    return Problem(
+        422,
+        "idempotency_key_reused",
+        "This Idempotency-Key came before with another body; take a fresh key.",
+    )
+
+
+def rate_limited(seconds: int) -> Problem:
+    return Problem(
+        429,
+        "rate_limited",
+        f"Too many requests. Come back in {seconds} seconds.",
+        headers={"Retry-After": str(seconds)},
+    )
+
+
+def unavailable() -> Problem:
+    return Problem(
+        503,
+        "unavailable",
+        "Overture is busy or its database is away. Try again, with the same Idempotency-Key.",
+        headers={"Retry-After": "1"},
+    )
+
+
+def fault(reference: str) -> Problem:
+    return Problem(
+        500,
+        "internal_error",
+        f"Something broke here. The operator finds it in the log by the reference {reference}.",
+        more={"reference": reference},
+    )

@@ -1,0 +1,124 @@
+"""The composition: an installation made ready, and opened for the API, the commands and the tests."""
+
+import logging
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from overture import ids, policies
+from overture.actions.tokens import ensure_operator_token
+from overture.clock import Clock, RealClock, TestClock
+from overture.core.ids import TokenId
+from overture.core.policy import PolicyBook
+from overture.settings import Settings
+from overture.store import durability, embedded, installation, migrate
+from overture.store.db import Database, Tx
+
+log = logging.getLogger(__name__)
+
+
+class StartProblem(Exception):
+    """An installation that cannot be served as asked; the text says why and what can be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What a command works with: the data, their clock, and the policies of their times."""
+
+    db: Database
+    clock: Clock
+    book: PolicyBook
+
+
+async def prepare(settings: Settings, url: str, chosen: PolicyBook | None) -> None:
+    """Brings the data to where they can be served: schema, clock, policy, the operator's token.
+
+    Changes nothing when it refuses for the server or its settings. Raises StartProblem,
+    MigrationProblem, PolicyProblem, Unavailable.
+    """
+    if too_old := durability.check_version(url):
+        raise StartProblem(too_old)
+    if not settings.accept_unsafe_database and (off := durability.check_durability(url)):
+        raise StartProblem(
+            f"The database may lose what it has acknowledged: {' and '.join(off)} "
+            f"{'is' if len(off) == 1 else 'are'} off. Switch {'it' if len(off) == 1 else 'them'} "
+            "on, or accept the loss with --accept-unsafe-database."
+        )
+    migrate.migrate(url)
+
+    async def begin(tx: Tx) -> None:
+        clock = await _begin_clock(tx, settings.test_clock)
+        await policies.put_in_force(tx, chosen, await clock.now(tx))
+        secret = settings.operator_token
+        if secret and not await ensure_operator_token(tx, secret, TokenId(ids.new())):
+            log.warning("the token in OVERTURE_OPERATOR_TOKEN was revoked, and opens nothing")
+
+    async with opened_database(url, connections=2) as db:
+        await db.writing(begin)
+
+
+@contextmanager
+def database(settings: Settings) -> Generator[str]:
+    """The URL of the installation's database, which answers meanwhile. Raises DataProblem."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    with embedded.start(settings.data) as server:
+        yield server.url
+
+
+@asynccontextmanager
+async def opened_database(url: str, *, connections: int) -> AsyncGenerator[Database]:
+    db = await Database.open(url, connections=connections)
+    try:
+        yield db
+    finally:
+        await db.close()
+
+
+@asynccontextmanager
+async def opened(url: str, *, connections: int = 10) -> AsyncGenerator[Installation]:
+    """An installation whose schema is up to date. Raises Unavailable."""
+    async with opened_database(url, connections=connections) as db:
+
+        async def remembered(tx: Tx) -> tuple[datetime | None, PolicyBook | None]:
+            return await installation.test_clock(tx), await policies.in_force(tx)
+
+        test_clock, book = await db.reading(remembered)
+        clock = TestClock() if test_clock is not None else RealClock()
+        yield Installation(db, clock, book or policies.load(policies.DEFAULT))
+
+
+def check_schema(url: str) -> None:
+    """Makes the schema of a database that has none, and refuses an older or newer one.
+
+    Only `serve` and `migrate` change a schema that holds data: a command must not pull it away under
+    a running server. Raises StartProblem, MigrationProblem.
+    """
+    missing = migrate.pending(url)
+    if len(missing) == len(migrate.migrations()):
+        migrate.migrate(url)
+    elif missing:
+        raise StartProblem(
+            "The data were written by an older Overture. Make a backup with `overture backup`, "
+            "stop the server if one runs, and bring them up to date with `overture migrate`."
+        )
+
+
+async def _begin_clock(tx: Tx, asked: datetime | None) -> Clock:
+    stands_at = await installation.test_clock(tx)
+    if asked is None:
+        if stands_at is None:
+            return RealClock()
+        raise StartProblem(
+            f"These data have a test clock, which stands at {stands_at:%Y-%m-%dT%H:%M:%SZ}: they "
+            f"cannot be served in real time. Start with --test-clock {stands_at:%Y-%m-%dT%H:%M:%SZ}."
+        )
+    if stands_at is None and await installation.has_members(tx):
+        raise StartProblem(
+            "These data live in real time: they cannot be served with a test clock. Start without "
+            "--test-clock, or give the test a data folder of its own with --data."
+        )
+    await installation.set_test_clock(tx, asked)
+    return TestClock()

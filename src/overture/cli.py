@@ -1,0 +1,541 @@
+"""The command line. Each command imports what it needs, so that all start quickly.
+
+Exit status: 0 when done; 1 when it could not be done, with one sentence on standard error; 2 when it
+was called wrongly; 130 or 143 when it was interrupted.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from overture.settings import ROWS, SettingProblem, Settings, read
+
+if TYPE_CHECKING:
+    from overture.actions.ledger import Verification
+    from overture.app import Installation
+    from overture.store.db import Tx
+    from overture.store.tokens import TokenRow
+
+T = TypeVar("T")
+Command = Callable[..., None]
+
+# Who acts, in the audit log.
+ACTOR = "command line"
+EXITS = """\b
+Exit status:
+  0    done
+  1    it could not be done; one sentence on standard error says why
+  2    called wrongly: an unknown option, a bad setting
+  130  interrupted, 143 terminated; a server ends with 0"""
+
+
+class Failed(Exception):
+    """What a command was asked for cannot be done; the text is a sentence that says why."""
+
+
+def main() -> NoReturn:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
+    try:
+        overture.main(standalone_mode=False)
+        # What is printed must be out while its failure can still be told.
+        sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as problem:
+        problem.show()
+        sys.exit(problem.exit_code)
+    except BrokenPipeError:
+        # Whoever read us has seen enough. Nothing more may be written, not even at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as problem:
+        if _debugging():
+            raise
+        status, sentence = _told(problem)
+        click.echo(f"overture: {sentence}", err=True)
+        sys.exit(status)
+    sys.exit(0)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    # Raised, so that whatever is held, such as PostgreSQL, is released on the way out.
+    raise SystemExit(128 + number)
+
+
+def _end_on_signals() -> None:
+    """For servers, which a signal ends as it should."""
+
+    def end(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+
+
+def _debugging() -> bool:
+    return os.environ.get("OVERTURE_DEBUG", "").lower() not in {"", "0", "false", "no", "off"}
+
+
+def _told(problem: Exception) -> tuple[int, str]:
+    """The exit status and the sentence for what went wrong."""
+    import psycopg
+
+    from overture.app import StartProblem
+    from overture.core.policy import PolicyProblem
+    from overture.linkedin.archive import ArchiveRefused
+    from overture.linkedin.importing import ImportRefused
+    from overture.store.backup import BackupProblem
+    from overture.store.db import Unavailable
+    from overture.store.embedded import DataProblem
+    from overture.store.migrate import MigrationProblem
+
+    match problem:
+        case SettingProblem() | PolicyProblem():
+            return 2, str(problem)
+        case Failed() | StartProblem() | DataProblem() | MigrationProblem() | BackupProblem():
+            return 1, str(problem)
+        case ArchiveRefused() | ImportRefused():
+            return 1, str(problem)
+        case Unavailable() | psycopg.OperationalError():
+            reason = str(problem.__cause__ or problem).strip().splitlines()
+            return 1, f"The database does not answer: {reason[0] if reason else 'no reason given'}"
+        case OSError() if problem.filename is not None:
+            return 1, f"{problem.filename}: {problem.strerror}."
+        case _:
+            kind = type(problem).__name__
+            return 1, f"This should not happen ({kind}: {problem}). --debug shows where it did."
+
+
+# --- Settings as options ------------------------------------------------------------------------
+
+
+def _takes(*names: str) -> Callable[[Command], Command]:
+    """Gives a command these settings as options, and hands it the `Settings`."""
+    rows = [row for row in ROWS if row.name in names]
+
+    def decorate(command: Command) -> Command:
+        def with_settings(**given: Any) -> None:
+            told = {row.name: given.pop(row.name) for row in rows}
+            command(read(told, os.environ), **given)
+
+        with_settings.__name__ = command.__name__
+        with_settings.__doc__ = command.__doc__
+        with_settings.__click_params__ = getattr(command, "__click_params__", [])  # pyright: ignore[reportFunctionMemberAccess]
+        decorated: Command = with_settings
+        for row in reversed(rows):
+            default = f" [{row.variable}{f'; default {row.default}' if row.default else ''}]"
+            if row.flag:
+                option = click.option(
+                    row.option, row.name, flag_value="true", default=None, help=row.help + default
+                )
+            else:
+                option = click.option(
+                    row.option, row.name, metavar=row.form, help=row.help + default
+                )
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+_INSTALLATION = ("data", "database_url")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXITS)
+@click.option("--debug", is_flag=True, help="Show where a failure happened. [OVERTURE_DEBUG]")
+@click.version_option(package_name="overture", message="%(package)s %(version)s")
+def overture(debug: bool) -> None:
+    """Metered messages between strangers on a professional network."""
+    if debug:
+        os.environ["OVERTURE_DEBUG"] = "1"
+
+
+# --- The server ---------------------------------------------------------------------------------
+
+
+@overture.command()
+@_takes(*(row.name for row in ROWS if not row.secret))
+def serve(settings: Settings) -> None:
+    """Serve the API, until SIGTERM or Ctrl+C.
+
+    Prints one line with the address once it answers. OVERTURE_OPERATOR_TOKEN sets the first
+    operator's token.
+    """
+    _end_on_signals()
+    from overture.serve import serve
+
+    serve(settings)
+
+
+@overture.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The folder of the demo (default: beside the user's data folder).",
+)
+@click.option(
+    "--archive",
+    type=click.Path(path_type=Path),
+    metavar="ZIP",
+    help="A LinkedIn data export to import first, for a member “you”.",
+)
+@_takes("host", "port")
+def demo(settings: Settings, data: Path | None, archive: Path | None) -> None:
+    """Serve a small invented network, and print what to try.
+
+    It is made at the first start, with a year of letters and of ledger, in an embedded database of
+    its own; the next start goes on with it.
+    """
+    _end_on_signals()
+    from overture.demo.run import demo
+
+    demo(settings, data=data, archive=archive, showing=_showing)
+
+
+@overture.command()
+@_takes(*_INSTALLATION)
+@_as_json
+def migrate(settings: Settings, as_json: bool) -> None:
+    """Bring the database's schema up to date."""
+    from overture import app
+    from overture.store.migrate import migrate
+
+    with app.database(settings) as url:
+        applied = migrate(url)
+    if as_json:
+        _print_json({"applied": applied})
+    elif applied:
+        click.echo(f"Applied {', '.join(applied)}.")
+    else:
+        click.echo("The schema is up to date.")
+
+
+# --- Tokens and the ledger ----------------------------------------------------------------------
+
+
+@overture.group()
+def token() -> None:
+    """Issue and revoke bearer tokens for the API."""
+
+
+@token.command("create")
+@click.option("--operator", is_flag=True, help="A token for an operator.")
+@click.option("--as", "handle", metavar="HANDLE", help="A token for the member of this handle.")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(["read", "write"]),
+    multiple=True,
+    help="What a member's token may do; both when not given.",
+)
+@click.option("--label", default="", help="What it is for, to recognise it by.")
+@_takes(*_INSTALLATION)
+@_as_json
+def token_create(
+    settings: Settings,
+    *,
+    operator: bool,
+    handle: str | None,
+    scopes: tuple[str, ...],
+    label: str,
+    as_json: bool,
+) -> None:
+    """Issue a token and print it; it is shown this once."""
+    if operator == (handle is not None):
+        raise click.UsageError("Say whose token it is: either --operator or --as HANDLE.")
+    if operator and scopes:
+        raise click.UsageError("An operator's token has every scope: leave --scope out.")
+    from overture import ids
+    from overture.actions import tokens
+    from overture.actions.fields import Invalid
+    from overture.core.ids import TokenId
+    from overture.core.refusals import Refusal
+    from overture.store import members
+
+    secret = ids.new_token(operator=operator)
+
+    async def issue(installation: "Installation") -> "TokenRow":
+        async def work(tx: "Tx") -> "TokenRow":
+            now = await installation.clock.now(tx)
+            holder = await members.profile(tx, None, handle=handle, now=now) if handle else None
+            if handle and holder is None:
+                raise Failed(f"There is no member with the handle {handle}.")
+            issued = await tokens.issue(
+                tx,
+                secret,
+                TokenId(ids.new()),
+                member=holder.id if holder else None,
+                scopes=[tokens.TokenScope(scope) for scope in scopes] or tokens.ALL_SCOPES,
+                label=label,
+                actor=ACTOR,
+                audit_id=ids.new(),
+                now=now,
+            )
+            if isinstance(issued, Invalid):
+                raise Failed(f"--label: {issued.errors[0][1]}")
+            if isinstance(issued, Refusal):
+                raise Failed(issued.sentence)
+            return issued
+
+        return await installation.db.writing(work)
+
+    issued = _on(settings, issue)
+    if as_json:
+        told = {"id": issued.id, "token": secret, "member_id": issued.member}
+        _print_json(told | {"scopes": issued.scopes, "label": issued.label})
+    else:
+        click.echo(secret)
+
+
+@token.command("revoke")
+@click.argument("token_id", metavar="ID")
+@_takes(*_INSTALLATION)
+def token_revoke(settings: Settings, token_id: str) -> None:
+    """End the token of this id at once."""
+    from uuid import UUID
+
+    from overture import ids
+    from overture.actions import tokens
+    from overture.core.ids import TokenId
+
+    try:
+        known = TokenId(str(UUID(token_id)))
+    except ValueError:
+        raise Failed(f"{token_id} is not the id of a token.") from None
+
+    async def revoke(installation: "Installation") -> bool:
+        async def work(tx: "Tx") -> bool:
+            now = await installation.clock.now(tx)
+            return await tokens.revoke(tx, known, actor=ACTOR, audit_id=ids.new(), now=now)
+
+        return await installation.db.writing(work)
+
+    if not _on(settings, revoke):
+        raise Failed(f"There is no token {token_id}.")
+    click.echo(f"The token {token_id} is revoked.")
+
+
+@overture.group()
+def ledger() -> None:
+    """Look after the ledger of credits."""
+
+
+@ledger.command("verify")
+@_takes(*_INSTALLATION)
+@_as_json
+def ledger_verify(settings: Settings, as_json: bool) -> None:
+    """Replay the whole ledger against accounts, InMails and rules.
+
+    Prints what it checked. Exits with 1 and the first discrepancy when there is one.
+    """
+    from dataclasses import asdict
+
+    from overture.actions.ledger import verify
+
+    async def check(installation: "Installation") -> "Verification":
+        async with installation.db.read() as tx:
+            now = await installation.clock.now(tx)
+            with _showing("Verifying") as progress:
+                return await verify(tx, now, installation.book, progress)
+
+    checked = _on(settings, check)
+    if as_json:
+        _print_json({"sound": checked.sound} | asdict(checked))
+    else:
+        t = checked.totals
+        click.echo(
+            f"Checked {checked.accounts:,} accounts, {checked.entries:,} entries and "
+            f"{checked.inmails:,} InMails.\n"
+            f"Entered: {t.granted:,} granted, {t.refunded:,} refunded, {t.adjusted:,} adjusted.\n"
+            f"Left: {t.spent:,} spent, {t.expired:,} expired, {t.forfeited:,} forfeited; "
+            f"{t.held:,} are held."
+        )
+    if not checked.sound:
+        first = checked.discrepancies[0]
+        places = {"member": first.member, "pool": first.pool, "entry": first.entry}
+        places["conversation"] = first.conversation
+        at = ", ".join(f"{name} {value}" for name, value in places.items() if value is not None)
+        raise Failed(
+            f"{first.sentence}{f' ({at})' if at else ''} Discrepancies in all: {checked.found:,}."
+        )
+
+
+# --- Imports ------------------------------------------------------------------------------------
+
+
+@overture.group("import")
+def imports() -> None:
+    """Bring in what members have elsewhere."""
+
+
+@imports.command("linkedin")
+@click.argument("archive", type=click.Path(path_type=Path))
+@click.option(
+    "--as", "handle", metavar="HANDLE", required=True, help="Who imports; made when there is none."
+)
+@_takes(*_INSTALLATION)
+@_as_json
+def import_linkedin(settings: Settings, archive: Path, handle: str, as_json: bool) -> None:
+    """Import a LinkedIn data export, ARCHIVE.zip, for the member of a handle.
+
+    A server may go on meanwhile. Once more adds nothing, a newer export what is new in it. Rows that
+    cannot be taken are told, and the rest goes in.
+    """
+    from overture import app
+    from overture.linkedin import importing
+    from overture.linkedin.archive import open_archive
+
+    # Before a data folder is made for an archive that cannot be taken.
+    open_archive(archive).close()
+
+    async def run(url: str) -> importing.Report:
+        async with app.opened(url, connections=2) as installation:
+            async with installation.db.read() as tx:
+                now = await installation.clock.now(tx)
+            with _showing("Importing") as progress:
+                return await importing.import_archive(
+                    url, archive, handle, now=now, book=installation.book, progress=progress
+                )
+
+    with app.database(settings) as url:
+        app.check_schema(url)
+        report = asyncio.run(run(url))
+    if as_json:
+        _print_json(importing.as_json(report))
+    else:
+        click.echo("\n".join(importing.told(report)))
+
+
+# --- Backups ------------------------------------------------------------------------------------
+
+
+@overture.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
+@_takes(*_INSTALLATION)
+@_as_json
+def backup(settings: Settings, file: Path, overwrite: bool, as_json: bool) -> None:
+    """Write all data to FILE. A server may go on meanwhile."""
+    from overture import app
+    from overture.store.backup import backup
+
+    with app.database(settings) as url, _showing("Backing up") as progress:
+        backup(url, file, progress, overwrite=overwrite)
+    size = file.stat().st_size
+    if as_json:
+        _print_json({"file": str(file), "bytes": size})
+    else:
+        click.echo(f"{file} holds all data ({size:,} bytes).")
+
+
+@overture.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_takes(*_INSTALLATION)
+@_as_json
+def restore(settings: Settings, file: Path, as_json: bool) -> None:
+    """Bring a backup from FILE into an empty database or a new data folder."""
+    from overture import app
+    from overture.store import backup
+    from overture.store.migrate import migrate
+
+    # Before a data folder is made for a file that is none.
+    backup.check(file)
+    with app.database(settings) as url:
+        backup.restore(url, file)
+        applied = migrate(url)
+    if as_json:
+        _print_json({"file": str(file), "applied": applied})
+    else:
+        click.echo(f"Restored {file}.")
+
+
+# --- Policies -----------------------------------------------------------------------------------
+
+
+@overture.group()
+def policy() -> None:
+    """Look at policies: the numbers of the rules."""
+
+
+@policy.command("list")
+@_as_json
+def policy_list(as_json: bool) -> None:
+    """The policies that come with Overture."""
+    from overture import policies
+
+    told = {name: policies.about(document) for name, document in policies.presets().items()}
+    if as_json:
+        _print_json([{"name": name, "about": about} for name, about in told.items()])
+        return
+    width = max(map(len, told))
+    for name, about in told.items():
+        click.echo(f"{name:{width}}  {about}")
+
+
+@policy.command("show")
+@click.argument("name_or_file", required=False, metavar="[NAME|FILE]")
+@_takes(*_INSTALLATION)
+def policy_show(settings: Settings, name_or_file: str | None) -> None:
+    """Print a policy, checked; without an argument what this installation has recorded."""
+    from overture import policies
+
+    if name_or_file is not None:
+        document = policies.document_of(name_or_file)
+        policies.load(name_or_file)
+        click.echo(document, nl=False)
+        return
+
+    async def book(installation: "Installation") -> str:
+        return "\n".join(policies.written(version) for version in installation.book.versions)
+
+    click.echo(_on(settings, book), nl=False)
+
+
+# --- What the commands share --------------------------------------------------------------------
+
+
+def _on(settings: Settings, work: "Callable[[Installation], Awaitable[T]]") -> T:
+    """Runs work on the installation, whether or not a server runs on it."""
+    from overture import app
+
+    async def run(url: str) -> T:
+        async with app.opened(url, connections=2) as installation:
+            return await work(installation)
+
+    with app.database(settings) as url:
+        app.check_schema(url)
+        return asyncio.run(run(url))
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+@contextmanager
+def _showing(title: str) -> Generator[Callable[[int, int], None]]:
+    """A bar for long work, on a terminal only: told what is done and what there is to do."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(title, total=None)
+
+        def advance(done: int, total: int) -> None:
+            shown.update(task, completed=done, total=total)
+
+        yield advance

@@ -1,0 +1,1 @@
+"""A small invented network with a year behind it, served, and what to try."""

@@ -1,0 +1,478 @@
+"""The server: its socket and processes, its start, its watch over PostgreSQL, its end.
+
+One process serves alone. With more, the parent holds the database and the sockets and answers nothing
+itself: each child has a listening socket of its own on the one port (SO_REUSEPORT), between which the
+kernel spreads the connections. The parent keeps them all open, so that what arrives for a child that
+died waits for its successor.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import random
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, NoReturn
+
+import msgspec
+
+from overture import app, policies
+from overture.app import StartProblem
+from overture.settings import Settings
+from overture.store import embedded, idempotency
+from overture.store.db import Database, Unavailable
+
+log = logging.getLogger(__name__)
+
+# Together, with PostgreSQL's own end, within five seconds of the signal.
+DRAIN_SECONDS = 2
+CHILD_SECONDS = 3
+WATCH_SECONDS = 0.25
+HOUSEKEEPING_SECONDS = 3600
+BACKLOG = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a serving process is told; `listener` is the number of its open, listening socket."""
+
+    url: str
+    listener: int
+    requests_per_minute: int
+    writes_per_minute: int
+    log_level: str
+
+
+def one_line(address: str) -> None:
+    """The one line that `overture serve` prints."""
+    sys.stdout.write(f"Overture answers at {address}\n")
+    sys.stdout.flush()
+
+
+def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> None:
+    """Serves until SIGTERM or SIGINT; announces the address once it answers.
+
+    A signal before that raises SystemExit.
+
+    Raises StartProblem, PolicyProblem, DataProblem, MigrationProblem, Unavailable and
+    psycopg.OperationalError with what hinders the start.
+    """
+    log_to_stderr(settings.log_level)
+    with _ended_by_signals(), ExitStack() as stack:
+        chosen = policies.load(settings.policy) if settings.policy else None
+        sockets = listening(settings.host, settings.port, settings.processes)
+        for each in sockets:
+            stack.callback(each.close)
+        url = settings.database_url
+        if url is None:
+            stack.enter_context(embedded.serve_lock(settings.data))
+            server = stack.enter_context(embedded.start(settings.data))
+            stack.enter_context(_watched(server))
+            url = server.url
+        asyncio.run(app.prepare(settings, url, chosen))
+        orders = [
+            Orders(
+                url=url,
+                listener=each.fileno(),
+                requests_per_minute=settings.requests_per_minute,
+                writes_per_minute=settings.writes_per_minute,
+                log_level=settings.log_level,
+            )
+            for each in sockets
+        ]
+        address = address_of(settings.host, sockets[0])
+        if len(orders) == 1:
+            _run(_answer(orders[0], sockets[0], lambda: announce(address)))
+        else:
+            asyncio.run(_Processes(orders, sockets, lambda: announce(address)).serve())
+
+
+def log_to_stderr(level: str) -> None:
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if level == "INFO":  # uvicorn would tell of its every start and end
+        logging.getLogger("uvicorn.error").setLevel("WARNING")
+
+
+# --- Sockets and the address --------------------------------------------------------------------
+
+
+def listening(host: str, port: int, count: int) -> list[socket.socket]:
+    """Listening sockets on one port, which is a free one for 0. Raises StartProblem.
+
+    They listen from the beginning, so that nobody takes the port while the data are made ready; who
+    connects meanwhile waits.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError):
+        raise StartProblem(f"There is no address for the host {host}. Choose another.") from None
+    family, _, _, _, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    sockets: list[socket.socket] = []
+    try:
+        # Alone first: sockets that share a port would share it with another server's as well.
+        first = _listen(family, where, shared=False)
+        if count == 1:
+            return [first]
+        where = first.getsockname()
+        first.close()
+        for _ in range(count):
+            sockets += [_listen(family, where, shared=True)]
+    except OSError as problem:
+        for each in sockets:
+            each.close()
+        raise StartProblem(
+            f"Cannot listen on {host} port {port}: {(problem.strerror or str(problem)).lower()}. "
+            "Choose another port with --port, or stop what uses it."
+        ) from None
+    return sockets
+
+
+def _listen(family: int, where: object, *, shared: bool) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        made.bind(where)  # pyright: ignore[reportArgumentType]
+        made.listen(BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    made.setblocking(False)
+    return made
+
+
+def address_of(host: str, listener: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listener.getsockname()[1]}"
+
+
+async def _ready(listener: tuple[str, int]) -> None:
+    """Returns once the server on this address says that it is ready."""
+    host, port = listener[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    while True:
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(10):
+                reader, writer = await asyncio.open_connection(host, port)
+                writer.write(b"GET /readyz HTTP/1.1\r\nHost: overture\r\nConnection: close\r\n\r\n")
+                answer = await reader.read()
+                writer.close()
+                if answer.startswith(b"HTTP/1.1 200 "):
+                    return
+        await asyncio.sleep(0.05)
+
+
+# --- One serving process ------------------------------------------------------------------------
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    import uvloop  # noqa: PLC0415
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
+
+
+async def _answer(
+    orders: Orders, listener: socket.socket, announce: Callable[[], None], *, child: bool = False
+) -> None:
+    """Answers until a signal; ends when what was under way is done."""
+    # Imported late: a parent, which answers nothing, does without them.
+    import uvicorn  # noqa: PLC0415
+
+    from overture.api.app import api_app  # noqa: PLC0415
+    from overture.api.context import make_context  # noqa: PLC0415
+
+    started = asyncio.Event()
+
+    class Server(uvicorn.Server):
+        """Leaves the signals to us: uvicorn would raise them again after its end."""
+
+        async def startup(  # pyright: ignore[reportImplicitOverride]
+            self, sockets: list[socket.socket] | None = None
+        ) -> None:
+            await super().startup(sockets)
+            started.set()
+
+        @contextmanager
+        def capture_signals(self) -> Generator[None]:
+            yield
+
+    async with app.opened(orders.url) as installation:
+        context = make_context(
+            installation.db,
+            installation.clock,
+            installation.book,
+            requests_per_minute=orders.requests_per_minute,
+            writes_per_minute=orders.writes_per_minute,
+        )
+        server = Server(
+            uvicorn.Config(
+                api_app(context),
+                interface="asgi3",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=BACKLOG,
+                # Longer than proxies keep an idle connection, so that it is they who close it.
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=DRAIN_SECONDS,
+            )
+        )
+
+        def stop() -> None:
+            server.should_exit = True
+
+        _on_signals(stop)
+        if child:
+            _on_end_of_input(stop)
+
+        async def announce_when_ready() -> None:
+            await started.wait()
+            if not child:  # whose parent asks for all of them
+                await _ready(listener.getsockname())
+            announce()
+
+        _collect_less()
+        async with asyncio.TaskGroup() as tasks:
+            beside = [
+                tasks.create_task(announce_when_ready()),
+                tasks.create_task(_keep_house(installation.db)),
+            ]
+            await server.serve(sockets=[listener])
+            for task in beside:
+                task.cancel()
+        # What still waits for the database by now is given up: whoever asked is gone.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await context.drain()
+
+
+def _collect_less() -> None:
+    """Spares the garbage collector what was made at the start, and most of its rounds.
+
+    Nearly all that a request makes is freed by counting references; under a load of sends the
+    collector took 11 % of the process's time.
+    """
+    _ = gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+async def _keep_house(db: Database) -> None:
+    """Drops what need not be kept, now and then; not at the same moments in every process."""
+    while True:
+        await asyncio.sleep(HOUSEKEEPING_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
+        try:
+            await db.writing(idempotency.forget_old)
+        except Unavailable:
+            log.info("the database was away when old idempotency keys were to be dropped")
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    """The first signal asks to stop, a second one ends at once."""
+    loop = asyncio.get_running_loop()
+    asked = False
+
+    def handle() -> None:
+        nonlocal asked
+        if asked:
+            _exit_at_once()
+        asked = True
+        stop()
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, handle)
+
+
+def _exit_at_once() -> NoReturn:
+    os._exit(1)
+
+
+def _on_end_of_input(stop: Callable[[], None]) -> None:
+    """A child whose parent was killed stops: its standard input is the parent's to hold open."""
+
+    def handle() -> None:
+        if not os.read(0, 1):
+            asyncio.get_running_loop().remove_reader(0)
+            stop()
+
+    asyncio.get_running_loop().add_reader(0, handle)
+
+
+@contextmanager
+def _ended_by_signals() -> Generator[None]:
+    """Until an event loop takes the signals over, they end the process, but not before all it
+    holds is released."""
+
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
+        # Not a KeyboardInterrupt, for which Python makes exit statuses of its own.
+        raise SystemExit(0)
+
+    before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# --- PostgreSQL ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _watched(server: embedded.Embedded) -> Generator[None]:
+    """Starts PostgreSQL again whenever it was killed."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(WATCH_SECONDS):
+            if server.is_running():
+                continue
+            log.error("PostgreSQL ended unexpectedly; starting it again")
+            try:
+                server.revive()
+            except embedded.DataProblem as problem:
+                log.error("PostgreSQL could not be started again: %s", problem)
+                over.wait(2)
+            else:
+                log.warning("PostgreSQL runs again")
+
+    watcher = threading.Thread(target=watch, name="postgres-watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+# --- Several serving processes ------------------------------------------------------------------
+
+
+class _Processes:
+    """The parent's view of its children, one an order."""
+
+    def __init__(
+        self,
+        orders: Sequence[Orders],
+        sockets: Sequence[socket.socket],
+        announce: Callable[[], None],
+    ) -> None:
+        self._orders = orders
+        self._sockets = sockets
+        self._announce = announce
+        self._children: dict[int, asyncio.subprocess.Process] = {}
+        self._ready: set[int] = set()
+        self._all_ready = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._problem: StartProblem | None = None
+
+    async def serve(self) -> None:
+        """Until a signal. Raises StartProblem when a child cannot even start."""
+        _on_signals(self._stop)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for each in self._orders:
+                    tasks.create_task(self._keep(each))
+                announcing = tasks.create_task(self._announce_when_ready())
+                await self._stopping.wait()
+                announcing.cancel()
+        finally:
+            self._kill()
+        if self._problem:
+            raise self._problem
+
+    def _stop(self) -> None:
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        # The kernel refuses new connections once nobody holds the sockets any more.
+        for each in self._sockets:
+            each.close()
+        for child in self._children.values():
+            with suppress(ProcessLookupError):
+                child.terminate()
+        asyncio.get_running_loop().call_later(CHILD_SECONDS, self._kill)
+
+    def _kill(self) -> None:
+        for child in self._children.values():
+            with suppress(ProcessLookupError):
+                child.kill()
+
+    async def _keep(self, orders: Orders) -> None:
+        """One child, and its successors."""
+        loop = asyncio.get_running_loop()
+        while not self._stopping.is_set():
+            began = loop.time()
+            child = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "overture.serve"),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                pass_fds=(orders.listener,),
+                # A terminal's interrupt reaches the parent alone, which passes it on once.
+                start_new_session=True,
+            )
+            assert child.stdin
+            assert child.stdout
+            self._children[orders.listener] = child
+            if self._stopping.is_set():
+                child.terminate()
+            with suppress(ConnectionError):
+                child.stdin.write(msgspec.json.encode(orders) + b"\n")
+                await child.stdin.drain()
+            if await child.stdout.readline():
+                self._ready.add(orders.listener)
+                if len(self._ready) == len(self._orders):
+                    self._all_ready.set()
+            status = await child.wait()
+            del self._children[orders.listener]
+            if self._stopping.is_set():
+                return
+            if orders.listener not in self._ready:
+                self._problem = StartProblem(
+                    "A serving process could not start; the lines above say why."
+                )
+                self._stop()
+                return
+            log.error("a serving process ended unexpectedly (%d); starting another", status)
+            await asyncio.sleep(max(0.0, 1 - (loop.time() - began)))
+
+    async def _announce_when_ready(self) -> None:
+        await self._all_ready.wait()
+        await _ready(self._sockets[0].getsockname())
+        self._announce()
+
+
+def _be_child() -> None:
+    with _ended_by_signals():
+        # Unbuffered: what is left of the input tells, by its end, that the parent has gone.
+        line = b""
+        while not line.endswith(b"\n"):
+            if not (more := os.read(0, 65536)):
+                return
+            line += more
+        orders = msgspec.json.decode(line, type=Orders)
+        log_to_stderr(orders.log_level)
+        listener = socket.socket(fileno=orders.listener)
+        _run(_answer(orders, listener, _say_ready, child=True))
+
+
+def _say_ready() -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _be_child()

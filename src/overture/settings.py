@@ -1,0 +1,201 @@
+"""What an installation can be told, read once: one row a setting.
+
+Each comes from the command line, else from its `OVERTURE_*` variable, else from its default. All are
+texts until `read` has them, so that a bad value is refused with one sentence, wherever it was given.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The rows below, in their types. `database_url` None: the embedded PostgreSQL in `data`."""
+
+    host: str
+    port: int
+    data: Path
+    database_url: str | None
+    policy: str | None
+    test_clock: datetime | None
+    operator_token: str | None
+    processes: int
+    accept_unsafe_database: bool
+    requests_per_minute: int
+    writes_per_minute: int
+    log_level: str
+
+
+class SettingProblem(ValueError):
+    """A setting that cannot be taken; the text is a sentence for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A setting. `default` and `form` are for people; `secret` ones have no command-line option,
+    which anybody on the machine could read."""
+
+    name: str
+    default: str
+    help: str
+    value: Callable[[str], object]
+    form: str = "TEXT"
+    flag: bool = False
+    secret: bool = False
+
+    @property
+    def option(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return "OVERTURE_" + self.name.upper()
+
+
+def read(given: Mapping[str, str | None], environment: Mapping[str, str]) -> Settings:
+    """The settings from the options given and the environment. Raises SettingProblem."""
+    values: dict[str, object] = {}
+    for row in ROWS:
+        text, place = given.get(row.name), row.option
+        if text is None:
+            # An empty variable is how a service file or a container says "not set".
+            text, place = environment.get(row.variable) or None, row.variable
+        if text is None:
+            text, place = row.default, row.option
+        try:
+            values[row.name] = row.value(text)
+        except ValueError as problem:
+            shown = "its value" if row.secret else f"“{text}”"
+            raise SettingProblem(f"{place}: {shown} {problem}.") from None
+    return Settings(**values)  # pyright: ignore[reportArgumentType]
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return text
+
+
+def _maybe(text: str) -> str | None:
+    return text or None
+
+
+def _count(least: int, most: int) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise ValueError(f"is not a whole number from {least} to {most}")
+        return int(text)
+
+    return count
+
+
+def _flag(text: str) -> bool:
+    match text.lower():
+        case "1" | "true" | "yes" | "on":
+            return True
+        case "0" | "false" | "no" | "off":
+            return False
+        case _:
+            raise ValueError("is neither true nor false")
+
+
+def _instant(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("is not an instant such as 2025-01-31T10:00:00Z") from None
+    if instant.tzinfo is None:
+        raise ValueError("has no offset: write Z at its end for UTC")
+    if not 1970 <= instant.year <= 2900:
+        raise ValueError("lies outside the years 1970 to 2900")
+    return instant.astimezone(UTC)
+
+
+def _folder(text: str) -> Path:
+    if text:
+        return Path(text).expanduser()
+    # Imported late: an explicit folder, as a server has it, does not need it.
+    from platformdirs import user_data_path  # noqa: PLC0415
+
+    return user_data_path("overture", appauthor=False)
+
+
+def _database(text: str) -> str | None:
+    if text and not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("is not of the form postgresql://user@host/database")
+    return text or None
+
+
+def _token(text: str) -> str | None:
+    if not text:
+        return None
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("has characters that a token cannot have: use letters and digits")
+    if len(text) < TOKEN_CHARS_MIN:
+        raise ValueError(f"is shorter than {TOKEN_CHARS_MIN} characters, and could be guessed")
+    return text
+
+
+def _level(text: str) -> str:
+    if text.upper() not in LEVELS:
+        raise ValueError(f"is none of {', '.join(level.lower() for level in LEVELS)}")
+    return text.upper()
+
+
+TOKEN_CHARS_MIN = 16
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+ROWS = (
+    Row("host", "127.0.0.1", "The address to listen on; 0.0.0.0 for all.", _text, "HOST"),
+    Row("port", "8000", "The port to listen on; 0 for any free one.", _count(0, 65535), "PORT"),
+    Row("data", "", "The folder of the data (default: the user's data folder).", _folder, "DIR"),
+    Row(
+        "database_url",
+        "",
+        "A PostgreSQL 15 or newer to use instead of the embedded one.",
+        _database,
+        "URL",
+    ),
+    Row(
+        "policy",
+        "",
+        "A preset's name, or a policy file; without it what is in force stays (at first: seed).",
+        _maybe,
+        "NAME|FILE",
+    ),
+    Row(
+        "test_clock",
+        "",
+        "Start with a clock that stands at this instant and moves only through the API.",
+        _instant,
+        "INSTANT",
+    ),
+    Row("operator_token", "", "The first operator's token.", _token, secret=True),
+    Row("processes", "1", "How many processes serve.", _count(1, 64), "N"),
+    Row(
+        "accept_unsafe_database",
+        "false",
+        "Serve although the database may lose what it has acknowledged.",
+        _flag,
+        flag=True,
+    ),
+    Row(
+        "requests_per_minute",
+        "600",
+        "Requests that each member's token may make, in each process; 0 for no limit.",
+        _count(0, 10**9),
+        "N",
+    ),
+    Row(
+        "writes_per_minute",
+        "120",
+        "Of these, requests that write; 0 for no limit.",
+        _count(0, 10**9),
+        "N",
+    ),
+    Row("log_level", "info", f"One of {', '.join(LEVELS).lower()}.", _level, "LEVEL"),
+)
