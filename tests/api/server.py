@@ -1,0 +1,52 @@
+"""The API behind a real socket, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import uvicorn
+
+from overture.api.app import api_app
+from tests.api.conftest import Site, site_in
+
+T = TypeVar("T")
+
+
+@contextmanager
+def served(
+    database_url: str, prepare: Callable[[Site], Awaitable[T]], **limits: int
+) -> Iterator[tuple[str, T]]:
+    """The address of a server on this database, and what `prepare` made there before it began."""
+    started, made, servers = threading.Event(), [], []
+
+    async def serve() -> None:
+        try:
+            async with site_in(database_url, **limits) as site:
+                made.append(await prepare(site))
+                config = uvicorn.Config(
+                    api_app(site.context), port=0, log_level="error", lifespan="off", ws="none"
+                )
+                server = uvicorn.Server(config)
+                servers.append(server)
+                serving = asyncio.create_task(server.serve())
+                while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+                    await asyncio.sleep(0.01)
+                started.set()
+                await serving
+        finally:
+            started.set()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert started.wait(60)
+        port = servers[0].servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}", made[0]
+    finally:
+        for server in servers:
+            server.should_exit = True
+        thread.join(30)

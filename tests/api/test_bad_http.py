@@ -1,0 +1,85 @@
+"""Bad HTTP on a real socket: an answer that is no 5xx, and a server that goes on."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+
+import pytest
+
+from tests.api.conftest import OPERATOR_TOKEN, Site
+from tests.api.server import served
+
+AUTH = f"Host: x\r\nAuthorization: Bearer {OPERATOR_TOKEN}\r\n".encode()
+JSON = b"Content-Type: application/json\r\n"
+
+
+async def nothing(_: Site) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def port(databases):
+    url = databases.fresh()
+    with served(url, nothing) as (address, _):
+        yield int(address.rpartition(":")[2])
+    databases.drop(url)
+
+
+def exchange(port: int, sent: bytes) -> tuple[int, bytes]:
+    """The status and the whole of the first answer; sends as much as the server takes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
+        # It may have answered before it has read all.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            peer.sendall(sent)
+        received = b""
+        while b"\r\n\r\n" not in received:
+            part = peer.recv(65536)
+            if not part:
+                break
+            received += part
+    return int(received.split(b" ", 2)[1]), received
+
+
+GET, POST = b"GET /api/v1/plans HTTP/1.1\r\n", b"POST /api/v1/members HTTP/1.1\r\n" + AUTH + JSON
+END = b" HTTP/1.1\r\n" + AUTH + b"\r\n"
+BAD = {
+    "a path that is no ASCII": b"GET /api/v1/\xff\xfe" + END,
+    "a path that is no UTF-8": b"GET /api/v1/members/%ff/contact" + END,
+    "NUL in the path": b"GET /api/v1/members/%00" + END,
+    "a surrogate in the path": b"GET /api/v1/members/%ed%a0%80" + END,
+    "a query that is no ASCII": b"GET /api/v1/members?q=\xff" + END,
+    "a surrogate in the query": b"GET /api/v1/members?q=%ed%a0%80" + END,
+    "slashes": b"GET //api//v1" + END,
+    "a whole URL": b"GET http://x/api/v1/nowhere" + END,
+    "a star": b"OPTIONS *" + END,
+    "an unknown method": b"BREW /api/v1/plans" + END,
+    "a header that is no text": GET + AUTH + b"Act-As: \xff\x01\r\n\r\n",
+    "a token that is no text": GET + b"Host: x\r\nAuthorization: Bearer \x80\r\n\r\n",
+    "a negative length": POST + b"Content-Length: -1\r\n\r\n{}",
+    "a length beyond all": POST + b"Content-Length: 99999999999999999999\r\n\r\n{}",
+    "a large body": POST + b"Content-Length: 10000000\r\n\r\n" + b" " * 10_000_000,
+    "a broken chunk": POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+    "nonsense": b"nonsense\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", BAD.values(), ids=BAD.keys())
+def test_bad_http_is_answered_with_a_4xx(port, sent):
+    status, answer = exchange(port, sent)
+    assert 400 <= status < 500, answer
+
+    assert exchange(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
+
+
+def test_the_rest_of_a_body_that_is_too_large_is_not_taken_for_a_request(port):
+    smuggled = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    body = b" " * 70_000 + smuggled
+    length = f"Content-Length: {len(body)}\r\n\r\n".encode()
+    status, answer = exchange(
+        port, b"POST /api/v1/members HTTP/1.1\r\n" + AUTH + JSON + length + body
+    )
+    assert status == 413
+    assert b"connection: close" in answer.lower()
+    assert answer.count(b"HTTP/1.1") == 1

@@ -1,0 +1,32 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import databases as _databases
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[_databases.Databases]:
+    """Makes as many databases as a test needs: `databases.fresh()`, `.empty()`, `.drop(url)`."""
+    with _databases.databases() as made:
+        yield made
+
+
+@pytest.fixture
+def database_url(databases: _databases.Databases) -> Iterator[str]:
+    """A database of this test's own, with Overture's schema and nothing in it."""
+    url = databases.fresh()
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def empty_database_url(databases: _databases.Databases) -> Iterator[str]:
+    """A database of this test's own, without any schema."""
+    url = databases.empty()
+    yield url
+    databases.drop(url)

@@ -1,0 +1,75 @@
+"""Servers with a planted fault, which the campaign of kills must find.
+
+    python -m tests.faults.mutants answer_first serve
+
+runs `overture serve` with it. Each widens the moment in which its fault does damage, so that a kill or
+two are enough to meet it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from overture.cli import main
+from overture.store import conversations
+from overture.store.db import Database, Tx, pipelined
+
+WINDOW_SECONDS = 0.03
+
+
+def answer_first() -> None:
+    """Says that it is done, and commits then."""
+    commits_then_answers = Database.writing
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def writing(self: Database, work: Callable[[Tx], Awaitable[Any]]) -> Any:
+        answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        async def work_and_answer(tx: Tx) -> None:
+            result = await work(tx)
+            if not answered.done():
+                answered.set_result(result)
+            await asyncio.sleep(WINDOW_SECONDS)
+
+        async def carry_out() -> None:
+            try:
+                await commits_then_answers(self, work_and_answer)
+            except Exception as problem:  # noqa: BLE001 - handed to whoever waits
+                if not answered.done():
+                    answered.set_exception(problem)
+
+        task = asyncio.create_task(carry_out())
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+        return await answered
+
+    Database.writing = writing  # type: ignore[method-assign,assignment]
+
+
+def charge_apart() -> None:
+    """Commits the charge in a transaction of its own, before the message."""
+    charges = (conversations._UPDATE_ACCOUNTS, conversations.INSERT_ENTRIES)
+
+    async def in_two(tx: Tx, statements: Iterable[tuple[Any, Any]]) -> list[Any]:
+        statements = list(statements)
+        first = [each for each in statements if each[0] in charges]
+        if not first:
+            return await pipelined(tx, statements)
+        charged = await pipelined(tx, first)
+        await tx.execute("commit")
+        await asyncio.sleep(WINDOW_SECONDS)
+        await tx.execute("begin")
+        rest = await pipelined(tx, [each for each in statements if each[0] not in charges])
+        told = {each[0]: cursor for each, cursor in zip(first, charged, strict=True)}
+        others = iter(rest)
+        return [told[each[0]] if each[0] in told else next(others) for each in statements]
+
+    conversations.pipelined = in_two
+
+
+if __name__ == "__main__":
+    {"answer_first": answer_first, "charge_apart": charge_apart}[sys.argv.pop(1)]()
+    main()

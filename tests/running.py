@@ -1,0 +1,91 @@
+"""The real command line as processes: servers to talk to, commands to look at."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+OPERATOR_TOKEN = "an-operator-token-for-tests"
+COMMAND = [sys.executable, "-m", "overture"]
+
+
+@dataclass
+class Running:
+    """A server that answers. `errors` is the file that its standard error goes to."""
+
+    process: subprocess.Popen[str]
+    address: str
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+    def request(
+        self, method: str, path: str, body: object = None, **options: Any
+    ) -> httpx.Response:
+        """As the operator, on a connection of its own."""
+        headers = {"Authorization": f"Bearer {OPERATOR_TOKEN}"} | options.pop("headers", {})
+        return httpx.request(
+            method, self.address + path, json=body, headers=headers, timeout=30, **options
+        )
+
+    def make_member(self, handle: str) -> httpx.Response:
+        return self.request("POST", "/api/v1/members", {"handle": handle, "name": handle.title()})
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """The exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=30)
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Ours, without what would tell Overture something."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("OVERTURE_")}
+    return ours | settings
+
+
+def command(*arguments: object, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        env=environment(**settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@contextmanager
+def serving(*options: object) -> Iterator[Running]:
+    """`overture serve` on any free port, stopped at the end if it still runs."""
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "--port", "0", *map(str, options)],
+        env=environment(OVERTURE_OPERATOR_TOKEN=OPERATOR_TOKEN),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    try:
+        line = process.stdout.readline()
+        assert line, f"the server ended with {process.wait()} instead of answering"
+        yield Running(process, line.rpartition(" ")[2].strip())
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        process.stdout.close()

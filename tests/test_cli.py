@@ -1,0 +1,200 @@
+"""The commands, as people and scripts call them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.databases import temporary_folder
+from tests.running import OPERATOR_TOKEN, command, serving
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with temporary_folder() as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "sentence"),
+    [
+        (["serve", "--port", "http"], {}, "--port: “http” is not a whole number from 0 to 65535."),
+        (["serve"], {"OVERTURE_PORT": "-1"}, "OVERTURE_PORT: “-1” is not a whole number"),
+        (["serve", "--processes", "0"], {}, "--processes: “0” is not a whole number from 1 to 64."),
+        (["serve", "--test-clock", "noon"], {}, "“noon” is not an instant such as 2025-01-31T1"),
+        (["serve", "--test-clock", "2025-01-31T10:00"], {}, "has no offset: write Z at its end"),
+        (["serve", "--log-level", "loud"], {}, "is none of debug, info, warning, error."),
+        (["serve", "--policy", "nobody"], {}, "There is no policy nobody: it is neither a file"),
+        (["serve"], {"OVERTURE_DATABASE_URL": "mysql://x"}, "is not of the form postgresql://"),
+        (["serve"], {"OVERTURE_ACCEPT_UNSAFE_DATABASE": "perhaps"}, "is neither true nor false."),
+        (["serve"], {"OVERTURE_OPERATOR_TOKEN": "hunter2"}, "its value is shorter than 16"),
+        (["token", "create"], {}, "Say whose token it is: either --operator or --as HANDLE."),
+        (["token", "create", "--operator", "--scope", "admin"], {}, "'admin' is not one of"),
+        (["serve", "--speed", "9"], {}, "No such option"),
+    ],
+)
+def test_a_bad_setting_is_one_sentence(arguments, settings, sentence):
+    called = command(*arguments, **settings)
+
+    assert called.returncode == 2
+    assert sentence in called.stderr
+    assert "Traceback" not in called.stderr
+    assert called.stdout == ""
+
+
+def test_a_database_that_does_not_answer_is_one_sentence():
+    called = command("migrate", "--database-url", "postgresql://overture@127.0.0.1:1/overture")
+
+    assert called.returncode == 1
+    assert called.stderr.startswith("overture: The database does not answer: ")
+    assert called.stderr.count("\n") == 1
+
+
+def test_a_failure_shows_where_it_was_when_asked():
+    called = command("--debug", "migrate", "--database-url", "postgresql://o@127.0.0.1:1/o")
+
+    assert called.returncode == 1
+    assert "Traceback" in called.stderr
+
+
+def test_an_option_counts_more_than_its_variable(database_url):
+    called = command(
+        *("policy", "show", "--database-url", database_url),
+        OVERTURE_DATABASE_URL="postgresql://overture@127.0.0.1:1/overture",
+    )
+
+    assert called.returncode == 0, called.stderr
+
+
+def test_data_go_to_a_file_and_back(folder, database_url):
+    with serving("--database-url", database_url) as server:
+        server.make_member("ada")
+
+        made = command("backup", folder / "all", "--database-url", database_url, "--json")
+        assert made.returncode == 0, made.stderr
+        assert json.loads(made.stdout)["bytes"] == (folder / "all").stat().st_size
+
+    again = command("backup", folder / "all", "--database-url", database_url)
+    assert again.returncode == 1
+    assert "exists already" in again.stderr
+
+    restored = command("restore", folder / "all", "--data", folder / "new")
+    assert restored.returncode == 0, restored.stderr
+    with serving("--data", folder / "new") as server:
+        # Her profile, and the operator's token that shows it.
+        assert server.request("GET", "/api/v1/members/ada").json()["name"] == "Ada"
+
+    onto_data = command("restore", folder / "all", "--data", folder / "new")
+    assert onto_data.returncode == 1
+    assert "is not empty" in onto_data.stderr
+
+
+def test_restoring_what_is_no_backup_makes_no_data_folder(folder):
+    (folder / "letter").write_text("Dear Grace")
+
+    called = command("restore", folder / "letter", "--data", folder / "new")
+
+    assert called.returncode == 1
+    assert "is not a backup" in called.stderr
+    assert not (folder / "new").exists()
+
+
+def test_a_command_makes_the_schema_but_never_changes_one(empty_database_url):
+    on_it = ("--database-url", empty_database_url)
+    assert command("ledger", "verify", *on_it).returncode == 0
+    assert json.loads(command("migrate", "--json", *on_it).stdout) == {"applied": []}
+
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute("insert into schema_migrations values (9999, 'later', 'x')")
+    refused = command("token", "create", "--operator", *on_it)
+
+    assert refused.returncode == 1
+    assert "newer than this Overture" in refused.stderr
+
+
+def test_a_token_opens_the_api_until_it_is_revoked(database_url):
+    on_it = ("--database-url", database_url)
+    made = json.loads(command("token", "create", "--operator", "--json", *on_it).stdout)
+    assert made["member_id"] is None
+
+    with serving(*on_it) as server:
+        mine = {"Authorization": f"Bearer {made['token']}"}
+        assert server.request("GET", "/api/v1/members", headers=mine).status_code == 200
+
+        assert command("token", "revoke", made["id"], *on_it).returncode == 0
+        assert server.request("GET", "/api/v1/members", headers=mine).status_code == 401
+
+    unknown = command("token", "create", "--as", "nobody", *on_it)
+    assert unknown.returncode == 1
+    assert unknown.stderr == "overture: There is no member with the handle nobody.\n"
+
+
+def test_the_operators_token_of_the_environment_opens_the_api(database_url):
+    with serving("--database-url", database_url) as server:
+        theirs = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+        assert server.request("GET", "/api/v1/members", headers=theirs).status_code == 200
+
+
+def test_a_discrepancy_in_the_ledger_is_told(database_url):
+    on_it = ("--database-url", database_url)
+    sound = command("ledger", "verify", *on_it)
+    assert sound.returncode == 0, sound.stderr
+    assert sound.stdout.startswith("Checked 0 accounts, 0 entries and 0 InMails.")
+
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """
+            insert into ledger_entries
+                (owner_id, pool, number, at, kind, credits, forfeited, reason, balance)
+            values (gen_random_uuid(), 'premium', 1, now(), 'grant', 5, 0, 'sign_up', 5)
+            """
+        )
+    broken = command("ledger", "verify", *on_it)
+
+    assert broken.returncode == 1
+    assert "Discrepancies in all: " in broken.stderr
+
+
+def test_an_archive_goes_in_without_its_bad_rows(folder, database_url):
+    with zipfile.ZipFile(folder / "export.zip", "w") as archive:
+        archive.writestr("Profile.csv", "First Name,Last Name\nAda,Byron\n")
+        archive.writestr(
+            "Connections.csv",
+            "First Name,Last Name,URL,Email Address,Company,Position,Connected On\n"
+            "Grace,Hopper,https://www.linkedin.com/in/grace,,Navy,Admiral,09 Dec 2019\n"
+            "Joan,Clarke,https://www.linkedin.com/in/joan,,Hut 8,Analyst,in spring\n",
+        )
+    bring_in = ("import", "linkedin", folder / "export.zip", "--as", "ada")
+
+    first = command(*bring_in, "--database-url", database_url, "--json")
+    assert first.returncode == 0, first.stderr
+    told = json.loads(first.stdout)
+    assert told["added"]["connections"] == 1
+    assert [(bad["file"], bad["line"]) for bad in told["problems"]] == [("Connections.csv", 3)]
+
+    again = command(*bring_in, "--database-url", database_url)
+    assert "Nothing is new" in again.stdout
+
+
+def test_what_is_no_archive_is_refused_and_makes_no_data_folder(folder):
+    (folder / "letter").write_text("Dear Grace")
+
+    called = command("import", "linkedin", folder / "letter", "--as", "ada", "--data", folder / "d")
+
+    assert called.returncode == 1
+    assert called.stderr.endswith("is not a zip file, or only a part of one.\n")
+    assert not (folder / "d").exists()
+
+
+def test_policies_are_listed_and_shown():
+    listed = json.loads(command("policy", "list", "--json").stdout)
+    assert [each["name"] for each in listed] == [
+        *("linkedin-premium", "recruiter", "sales-navigator", "seed"),
+    ]
+
+    assert "expiry_days = 120" in command("policy", "show", "seed").stdout
