@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m bench NAME`, each beside a peer on the same server in the same run."""

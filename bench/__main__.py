@@ -1,0 +1,25 @@
+"""`python -m bench [NAME ...] [--quick]`: runs the named benchmarks, or all."""
+
+import sys
+
+from bench import http, reads, sends, start
+
+BENCHMARKS = {
+    "sends": sends.main,
+    "http": http.main,
+    "reads": reads.main,
+    "start": start.main,
+}
+
+
+def main() -> None:
+    names = [name for name in sys.argv[1:] if not name.startswith("-")]
+    options = [option for option in sys.argv[1:] if option.startswith("-")]
+    for name in names or BENCHMARKS:
+        if name not in BENCHMARKS:
+            raise SystemExit(f"There is no benchmark {name!r}: choose of {', '.join(BENCHMARKS)}.")
+        BENCHMARKS[name](options)
+
+
+if __name__ == "__main__":
+    main()
