@@ -1,0 +1,1 @@
+-- Accounts: how a member signs in.

@@ -1,0 +1,1 @@
+-- The inbox as members arrange it: stars, snoozes, mutes, drafts; messages edited and deleted.

@@ -1,0 +1,1 @@
+-- Drafts, kept across a member's devices.
