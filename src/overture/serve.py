@@ -189,6 +189,7 @@ async def _answer(
 
     from overture.api.app import api_app  # noqa: PLC0415
     from overture.api.context import make_context  # noqa: PLC0415
+    from overture.context import share  # noqa: PLC0415
 
     started = asyncio.Event()
 
@@ -206,10 +207,9 @@ async def _answer(
             yield
 
     async with app.opened(orders.url) as installation:
+        shared = share(installation.db, installation.clock, installation.book)
         context = make_context(
-            installation.db,
-            installation.clock,
-            installation.book,
+            shared,
             requests_per_minute=orders.requests_per_minute,
             writes_per_minute=orders.writes_per_minute,
         )

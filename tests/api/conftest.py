@@ -16,6 +16,7 @@ from overture import ids
 from overture.api.app import api_app
 from overture.api.context import Context, make_context
 from overture.clock import TestClock
+from overture.context import share
 from overture.core.ids import MemberId, TokenId
 from overture.core.policy import PolicyBook
 from overture.store import installation, tokens
@@ -108,7 +109,7 @@ async def site_in(
         clock = TestClock()
         town.now = await town.look(clock.now)
         no_limits = {"requests_per_minute": 0, "writes_per_minute": 0}
-        context = make_context(town.db, clock, town.book, **(no_limits | limits))
+        context = make_context(share(town.db, clock, town.book), **(no_limits | limits))
         transport = httpx.ASGITransport(api_app(context), raise_app_exceptions=True)
         base = "http://overture.example/api/v1"
         async with httpx.AsyncClient(transport=transport, base_url=base) as http:

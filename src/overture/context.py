@@ -1,0 +1,42 @@
+"""What every face works with: made once by the server, shared by the API and the web app."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from overture.actions.conversations import Ask, KeyReused, act
+from overture.actions.lanes import Lanes
+from overture.clock import Clock, RealClock, real_now
+from overture.core.policy import PolicyBook
+from overture.core.sending import Answer
+from overture.store.db import Database, Tx
+from overture.store.idempotency import Kept
+
+# While one waits for the database, the other decides.
+LANES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """`sends` gathers what is done in conversations, whoever asks for it."""
+
+    db: Database
+    clock: Clock
+    book: PolicyBook
+    sends: Lanes[Ask, Answer | Kept | KeyReused]
+
+    async def instant(self) -> datetime:
+        """The instant now, for what opens no transaction of its own."""
+        if isinstance(self.clock, RealClock):
+            return real_now()
+        return await self.db.reading(self.clock.now)
+
+
+def share(db: Database, clock: Clock, book: PolicyBook) -> Shared:
+    async def send(asks: Sequence[Ask]) -> Sequence[Answer | Kept | KeyReused]:
+        async def work(tx: Tx) -> Sequence[Answer | Kept | KeyReused]:
+            return await act(tx, asks, await clock.now(tx), book)
+
+        return await db.writing(work)
+
+    return Shared(db=db, clock=clock, book=book, sends=Lanes(send, lanes=LANES))
