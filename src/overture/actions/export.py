@@ -68,6 +68,7 @@ async def _fill(
     running = await premium(tx, member, now, book)
     await archive.add_json("subscriptions.json", {"running": running.pools, "history": own.wishes})
     await archive.add_json("ledger.json", await _statement(tx, member, now, book))
+    await archive.add_json("drafts.json", own.drafts)
     await archive.add_json("reports.json", own.reports)
     await archive.add_json("tokens.json", own.tokens)
     with archive.open("conversations.json") as file:
@@ -126,6 +127,7 @@ invitations.json    invitations that you sent (outgoing) and received
 blocks.json         members you have blocked
 conversations.json  your conversations, each with its messages; of an InMail that was withdrawn
                     before you answered, only that
+drafts.json         what you were writing and have not sent
 subscriptions.json  the plans that run, with their credits, and what you asked for over time
 ledger.json         every credit that came and went, with the reason and the balance after it
 reports.json        what you reported to the operator

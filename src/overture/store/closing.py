@@ -286,6 +286,7 @@ _ERASURE: Sequence[Any] = (
     _BLANK_WITHDRAWN,
     _DELETE_WHAT_NOBODY_ELSE_SEES,
     "delete from inbox where owner_id = %(member)s",
+    "delete from drafts where owner_id = %(member)s",
     "delete from open_profile_sends where owner_id = %(member)s",
     "delete from idempotency_keys where owner_id = %(member)s",
     _REVOKE_TOKENS,

@@ -23,6 +23,7 @@ class Own:
     blocks: list[Row]
     wishes: list[Row]
     reports: list[Row]
+    drafts: list[Row]
     tokens: list[Row]
 
 
@@ -38,6 +39,7 @@ async def own(tx: Tx, member: MemberId) -> Own:
         blocks=await _rows(tx, _BLOCKS, of),
         wishes=await _rows(tx, _WISHES, of),
         reports=await _rows(tx, _REPORTS, of),
+        drafts=await _rows(tx, _DRAFTS, of),
         tokens=await _rows(tx, _TOKENS, of),
     )
 
@@ -112,6 +114,15 @@ _REPORTS = """
     from reports
     where owner_id = %(member)s
     order by at, id
+"""
+_DRAFTS = """
+    select d.kind, case when d.kind = 'letter' then d.place_id end as to_id, m.handle as to_handle,
+        m.name as to_name, case when d.kind = 'reply' then d.place_id end as conversation_id,
+        d.subject, d.body, d.pool, d.saved_at
+    from drafts d
+    left join members m on d.kind = 'letter' and m.id = d.place_id
+    where d.owner_id = %(member)s
+    order by d.saved_at, d.place_id
 """
 _TOKENS = """
     select id, label, scopes, created_at, expires_at, revoked_at
