@@ -1,9 +1,11 @@
 """A conversation and its life: what it is, and what a response or a withdrawal makes of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from overture.core.files import File
 from overture.core.ids import ConversationId, MemberId, MessageId
 from overture.core.policy import Outcome
 from overture.core.refusals import Refusal
@@ -101,6 +103,17 @@ class Message:
     sent_at: datetime
     body: str
     quick_reply: str | None = None
+    files: Sequence[File] = ()
+
+
+def takes_files(conversation: Conversation, *, connected: bool) -> bool:
+    """Whether files may go with a message here: only once both may write freely.
+
+    Never on a letter, nor on its answer. Source: docs/rules.md, "Files".
+    """
+    if conversation.state is State.ACCEPTED:
+        return True
+    return connected and conversation.kind is Kind.DIRECT
 
 
 def response_to(

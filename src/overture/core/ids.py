@@ -13,6 +13,7 @@ MessageId = NewType("MessageId", str)
 InvitationId = NewType("InvitationId", str)
 ReportId = NewType("ReportId", str)
 TokenId = NewType("TokenId", str)
+FileId = NewType("FileId", str)
 EntryId = NewType("EntryId", str)
 
 

@@ -28,6 +28,15 @@ class Refusal(StrEnum):
     NO_SUCH_MESSAGE = "no_such_message"
     UNKNOWN_QUICK_REPLY = "unknown_quick_reply"
 
+    FILES_NOT_YET = "files_not_yet"
+    TOO_MANY_FILES = "too_many_files"
+    FILE_EMPTY = "file_empty"
+    FILE_TOO_LARGE = "file_too_large"
+    FILE_KIND_NOT_TAKEN = "file_kind_not_taken"
+    FILE_IS_OTHERWISE = "file_is_otherwise"
+    NO_SPACE_FOR_FILES = "no_space_for_files"
+    NO_SUCH_FILE = "no_such_file"
+
     NO_SUBSCRIPTION = "no_subscription"
     UNKNOWN_PLAN = "unknown_plan"
     UNKNOWN_POOL = "unknown_pool"
@@ -71,6 +80,22 @@ _SENTENCES = {
     Refusal.NO_SUCH_CONVERSATION: "There is no such conversation.",
     Refusal.NO_SUCH_MESSAGE: "There is no such message in this conversation.",
     Refusal.UNKNOWN_QUICK_REPLY: "There is no such quick reply. See GET /quick-replies.",
+    Refusal.FILES_NOT_YET: (
+        "Files can be added once this conversation is open. Send your text without them."
+    ),
+    Refusal.TOO_MANY_FILES: "A message takes 5 files at most. Send the others with another one.",
+    Refusal.FILE_EMPTY: "One of the files is empty. Choose it anew.",
+    Refusal.FILE_TOO_LARGE: "One of the files is larger than 10 MB. Make it smaller, or leave it out.",
+    Refusal.FILE_KIND_NOT_TAKEN: (
+        "Files of this kind cannot be sent. PDF, PNG, JPEG, GIF, WebP, text and office documents can."
+    ),
+    Refusal.FILE_IS_OTHERWISE: (
+        "One of the files is damaged, or is not what its name says. Save it anew, or leave it out."
+    ),
+    Refusal.NO_SPACE_FOR_FILES: (
+        "Your files take up the 500 MB that a member has. Delete messages with files to make room."
+    ),
+    Refusal.NO_SUCH_FILE: "There is no such file in this conversation.",
     Refusal.NO_SUBSCRIPTION: "You have no subscription in this pool.",
     Refusal.UNKNOWN_PLAN: "There is no such plan in this pool. See GET /plans.",
     Refusal.UNKNOWN_POOL: "There is no such pool. See GET /plans.",

@@ -4,7 +4,7 @@
 in their order, each seeing what those before it did. Nothing here reads a clock or a database.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
@@ -19,8 +19,10 @@ from overture.core.conversations import (
     Response,
     State,
     response_to,
+    takes_files,
     withdrawal_of,
 )
+from overture.core.files import SPACE_BYTES_MAX, NewFile
 from overture.core.ids import ConversationId, MemberId, MessageId
 from overture.core.policy import Outcome, PolicyBook, QuickReply
 from overture.core.refusals import Refusal
@@ -52,6 +54,7 @@ class Write:
     message_id: MessageId
     body: str
     quick_reply: QuickReply | None = None
+    files: Sequence[NewFile] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,8 @@ class Record:
     entries: list[tuple[MemberId, str, credits.Entry]] = field(default_factory=list)
     open_profile_sends: dict[MemberId, list[datetime]] = field(default_factory=dict)
     blocks: list[tuple[MemberId, MemberId]] = field(default_factory=list)
+    files: list[tuple[Conversation, Message, NewFile]] = field(default_factory=list)
+    file_space: dict[MemberId, int] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
 
@@ -193,7 +198,8 @@ class Desk:
 
     `conversations` holds every conversation that a command or a pair may touch; a pair is found under
     (writer, other), and both directions share the same Conversation objects. `groups` are the
-    imported groups that a command names: known, but not to be written in.
+    imported groups that a command names: known, but not to be written in. `file_space` says how many
+    bytes of files each has sent who now sends some.
     """
 
     now: datetime
@@ -204,6 +210,7 @@ class Desk:
     accounts: dict[MemberId, dict[str, credits.Account]]
     open_profile_sends: dict[MemberId, list[datetime]]
     own_rows: dict[tuple[MemberId, ConversationId], OwnRow] = field(default_factory=dict)
+    file_space: dict[MemberId, int] = field(default_factory=dict)
     record: Record = field(default_factory=Record)
 
     def decide(self, command: Command) -> Answer:
@@ -278,9 +285,25 @@ class Desk:
         )
         if found.code is not None:
             return Refused(found.code, found)
+        if command.files and (no := self._no_to_files(conversation, command)) is not None:
+            return Refused(no)
         return self._add_message(
-            conversation, found, command.viewer, command.message_id, command.body, quick=quick
+            conversation,
+            found,
+            command.viewer,
+            command.message_id,
+            command.body,
+            quick=quick,
+            files=command.files,
         )
+
+    def _no_to_files(self, conversation: Conversation, command: Write) -> Refusal | None:
+        viewer = command.viewer
+        pair = self._pair(viewer, conversation.other(viewer))
+        if not takes_files(conversation, connected=pair.connected):
+            return Refusal.FILES_NOT_YET
+        taken = self.file_space.get(viewer, 0) + sum(each.file.bytes for each in command.files)
+        return Refusal.NO_SPACE_FOR_FILES if taken > SPACE_BYTES_MAX else None
 
     def _respond(self, command: Respond) -> Answer:
         conversation = self.conversations.get(command.conversation_id)
@@ -358,6 +381,7 @@ class Desk:
         body: str,
         *,
         quick: QuickReply | None = None,
+        files: Sequence[NewFile] = (),
         created: bool = False,
     ) -> Answer:
         """Adds a message that the decision allowed, with all that follows from it."""
@@ -374,8 +398,11 @@ class Desk:
             sent_at=self.now,
             body=body,
             quick_reply=None if quick is None else quick.id,
+            files=[each.file for each in files],
         )
         self.record.messages.append((conversation, message))
+        if files:
+            self._keep_files(conversation, message, files, viewer)
         if found.responds:
             outcome = Outcome.ACCEPTED if quick is None else quick.outcome
             self._answered(conversation, Response(outcome))
@@ -394,6 +421,17 @@ class Desk:
         )
         self._show(conversation, viewer, line)
         return Done(self._view(conversation, viewer), message, charge, created=created)
+
+    def _keep_files(
+        self,
+        conversation: Conversation,
+        message: Message,
+        files: Sequence[NewFile],
+        viewer: MemberId,
+    ) -> None:
+        self.record.files.extend((conversation, message, each) for each in files)
+        taken = self.file_space.get(viewer, 0) + sum(each.file.bytes for each in files)
+        self.file_space[viewer] = self.record.file_space[viewer] = taken
 
     def _charge(
         self, conversation: Conversation, found: Contact, viewer: MemberId, *, follow_up: bool
