@@ -7,7 +7,7 @@ from datetime import datetime
 from overture.core.contact import Contact
 from overture.core.ids import MemberId
 from overture.core.policy import PolicyBook
-from overture.core.sending import Answer, Command, Done, Respond
+from overture.core.sending import Answer, Command, Done, Respond, Write
 from overture.store import conversations as store
 from overture.store.db import Tx
 from overture.store.idempotency import Kept, Once, keep, kept
@@ -41,7 +41,12 @@ async def act(
     commands = [ask.command for ask in asks]
     blocks = any(isinstance(command, Respond) and command.block for command in commands)
     loaded = await store.facts(
-        tx, [store.asked_by(command) for command in commands], now, book, alone=blocks
+        tx,
+        [store.asked_by(command) for command in commands],
+        now,
+        book,
+        alone=blocks,
+        with_files=[each.viewer for each in commands if isinstance(each, Write) and each.files],
     )
     # After the facts: whatever they show the effect of has its answer here. The other way round, a
     # repeat that another process carried out in between would be refused for its own effect.

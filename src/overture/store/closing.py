@@ -208,6 +208,22 @@ _BLANK_WITHDRAWN = """
     set subject = ''
     where c.owner_id = %(member)s and c.state = 'withdrawn' and c.subject <> ''
 """
+# A file says whose it is by itself, so those that the member sent go from everybody's sight. Every
+# conversation that they wrote in is among their own rows.
+_ERASE_FILES = """
+    with gone as (
+        delete from files f
+        using inbox mine
+        where mine.owner_id = %(member)s and f.owner_id = mine.home_id
+            and f.conversation_id = mine.conversation_id and f.sender_id = %(member)s
+        returning f.owner_id, f.conversation_id, f.number
+    )
+    update messages m
+    set files = null
+    from (select distinct owner_id, conversation_id, number from gone) g
+    where m.owner_id = g.owner_id and m.conversation_id = g.conversation_id
+        and m.number = g.number
+"""
 # Imported for this member alone, or the other side has left before.
 _DELETE_WHAT_NOBODY_ELSE_SEES = """
     with alone as materialized (
@@ -284,6 +300,8 @@ _ERASURE: Sequence[Any] = (
     "update reports set note = '' where owner_id = %(member)s and note <> ''",
     _DELETE_WITHDRAWN_MESSAGES,
     _BLANK_WITHDRAWN,
+    _ERASE_FILES,
+    "delete from file_space where owner_id = %(member)s",
     _DELETE_WHAT_NOBODY_ELSE_SEES,
     "delete from inbox where owner_id = %(member)s",
     "delete from drafts where owner_id = %(member)s",

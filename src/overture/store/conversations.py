@@ -13,6 +13,7 @@ from overture.core.credits import Account
 from overture.core.ids import ConversationId, MemberId
 from overture.core.policy import PolicyBook
 from overture.core.sending import Command, Delivery, Desk, LastMessage, OwnRow, Record, Start
+from overture.store import files
 from overture.store.db import Conflict, Tx, as_json, pipelined
 
 MEMBER_COLUMNS = """
@@ -44,6 +45,7 @@ class Loaded:
     accounts: dict[tuple[MemberId, str], int]
     conversations: dict[ConversationId, tuple[int, State]]
     open_profile_sends: dict[MemberId, int]
+    file_space: dict[MemberId, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,15 @@ async def facts(
     lock: bool = True,
     alone: bool = False,
     deciding: bool = True,
+    with_files: Sequence[MemberId] = (),
 ) -> Loaded:
     """All that deciding on these needs, in one round trip.
 
     The members are locked against closing and against changes of who may write to them, in id order,
     before anything else is read: what is decided on these facts still holds when it is committed.
     Who is to change who may write to whom, by a block, decides `alone`: other sends between these
-    members happen before or after. A preview is not `deciding` and takes no lock.
+    members happen before or after. A preview is not `deciding` and takes no lock. `with_files` names
+    those whose commands bring files.
 
     The statements see one after the other. Raises Conflict where one saw an InMail pending and the
     next one, which is to bring the account that its answer refunds, saw it no more.
@@ -110,7 +114,8 @@ async def facts(
             for row in await rows.fetchall()
         },
     )
-    loaded = Loaded(desk, {}, {}, {})
+    loaded = Loaded(desk, {}, {}, {}, await files.space_of(tx, with_files) if with_files else {})
+    desk.file_space = dict(loaded.file_space)
     for each in desk.conversations.values():
         loaded.conversations[each.id] = (each.messages, each.state)
         if each.recipient is not None:
@@ -149,6 +154,8 @@ async def record(tx: Tx, loaded: Loaded) -> None:
     # want the same ones queue up instead of locking each other out.
     write(_UPDATE_ACCOUNTS, _account_rows(loaded))
     write(_UPSERT_OPEN_PROFILE_SENDS, _open_profile_rows(loaded))
+    write(files.UPDATE_SPACE, _space_rows(loaded, known=True))
+    write(files.INSERT_SPACE, _space_rows(loaded, known=False))
     write(_UPDATE_CONVERSATIONS, _changed_rows(loaded))
     write(_INSERT_CONVERSATIONS, [_conversation_row(c) for c in made.begun.values()])
     write(_INSERT_MESSAGES, _message_rows(made))
@@ -159,6 +166,9 @@ async def record(tx: Tx, loaded: Loaded) -> None:
     write(INSERT_ENTRIES, entry_rows(made.entries))
     write(_INSERT_BLOCKS, _block_rows(loaded), exactly=False)
     write(INSERT_EVENTS, event_rows(made.events))
+    for row in files.file_rows(made):
+        statements.append((files.INSERT_FILE, row))
+        expected.append(1)
     cursors = await pipelined(tx, statements)
     for cursor, count in zip(cursors, expected, strict=True):
         if count not in (-1, cursor.rowcount):
@@ -255,6 +265,16 @@ def _open_profile_rows(loaded: Loaded) -> list[dict[str, object]]:
     ]
 
 
+def _space_rows(loaded: Loaded, *, known: bool) -> list[dict[str, object]]:
+    """Of those who had files before, or of those who have their first."""
+    before = loaded.file_space
+    return [
+        {"owner_id": owner, "bytes": taken, "bytes_before": before.get(owner)}
+        for owner, taken in sorted(loaded.desk.record.file_space.items())
+        if (owner in before) is known
+    ]
+
+
 def _changed_rows(loaded: Loaded) -> list[dict[str, object]]:
     changed = loaded.desk.record.changed
     rows: list[dict[str, object]] = []
@@ -298,6 +318,7 @@ def _message_rows(made: Record) -> list[dict[str, object]]:
             "sent_at": message.sent_at,
             "body": message.body,
             "quick_reply": message.quick_reply,
+            "files": message.files or None,
         }
         for home, message in made.messages
     ]
@@ -444,11 +465,11 @@ _INSERT_CONVERSATIONS = f"""
 # again like the others: an error would cost the connection.
 _INSERT_MESSAGES = """
     insert into messages (owner_id, conversation_id, number, id, sender_id, sent_at, body,
-        quick_reply)
+        quick_reply, files)
     select r.owner_id, r.conversation_id, r.number, r.id, r.sender_id, r.sent_at, r.body,
-        r.quick_reply
+        r.quick_reply, r.files
     from json_to_recordset(%s) as r (owner_id uuid, conversation_id uuid, number integer, id uuid,
-        sender_id uuid, sent_at timestamptz, body text, quick_reply text)
+        sender_id uuid, sent_at timestamptz, body text, quick_reply text, files json)
     on conflict (owner_id, conversation_id, number) do nothing
 """
 _INSERT_ROWS = """

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from overture.core.conversations import Kind, Message, State
+from overture.core.files import File
 from overture.core.ids import ConversationId, MemberId, MessageId
 from overture.core.receipts import receipts_are_shown, typing_is_shown
 from overture.store import pages
@@ -257,6 +258,7 @@ def list_row(row: Sequence[Any]) -> ListRow:
 
 
 decode_participants = msgspec.json.Decoder(list[Participant]).decode
+decode_files = msgspec.json.Decoder(list[File]).decode
 
 _KINDS = {kind.value: kind for kind in Kind}
 _STATES = {state.value: state for state in State}
@@ -276,7 +278,7 @@ def _place_in_list(row: Sequence[Any]) -> tuple[datetime, ConversationId]:
 
 
 def _message(row: Sequence[Any]) -> Message:
-    return Message(*row)
+    return Message(*row[:-1], files=() if row[-1] is None else decode_files(row[-1]))
 
 
 def _found(row: Sequence[Any]) -> Found:
@@ -333,7 +335,7 @@ _HOLD = """
 _HOLD_LOCKED: LiteralString = f"{_HOLD} for update of i"
 _MESSAGES = """
     select m.id::text, m.conversation_id::text, m.number, m.sender_id::text, m.sent_at, m.body,
-        m.quick_reply
+        m.quick_reply, m.files
     from messages m
     where m.owner_id = %s and m.conversation_id = %s and m.number < %s
     order by m.number desc

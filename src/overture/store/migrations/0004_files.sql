@@ -1,1 +1,31 @@
 -- Photos and files.
+
+-- Files that go with messages ----------------------------------------------------------------------
+
+-- What a message shows of its files (id, name, kind, bytes, size of the preview) stands with it, so
+-- that reading a thread costs nothing more; null for the many that have none.
+alter table messages add column files json;
+
+-- The files themselves, at their conversation's home. They are compressed by their kinds already.
+create table files (
+    owner_id        uuid not null,
+    conversation_id uuid not null,
+    id              uuid not null,
+    number          integer not null,
+    sender_id       uuid not null,
+    name            text not null,
+    kind            text not null,
+    content         bytea not null,
+    -- A small still of an image.
+    preview         bytea,
+    constraint files_pk primary key (owner_id, conversation_id, id)
+);
+alter table files alter column content set storage external;
+alter table files alter column preview set storage external;
+
+-- How many bytes of files each member has sent that are still there.
+create table file_space (
+    owner_id uuid not null,
+    bytes    bigint not null constraint file_space_not_negative check (bytes >= 0),
+    constraint file_space_pk primary key (owner_id)
+);
