@@ -1,10 +1,11 @@
 """The composition: an installation made ready, and opened for the API, the commands and the tests."""
 
 import logging
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, MutableMapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from overture import ids, policies
 from overture.actions.tokens import ensure_operator_token
@@ -122,3 +123,17 @@ async def _begin_clock(tx: Tx, asked: datetime | None) -> Clock:
         )
     await installation.set_test_clock(tx, asked)
     return TestClock()
+
+
+Asgi = Callable[..., Awaitable[None]]
+
+
+def faces(api: Asgi, web: Asgi) -> Asgi:
+    """One application of the two: the API has /api, /healthz and /readyz, the web app the rest."""
+
+    async def application(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        path: str = scope["path"]
+        of_api = path.startswith("/api/") or path in ("/api", "/healthz", "/readyz")
+        await (api if of_api else web)(scope, receive, send)
+
+    return application

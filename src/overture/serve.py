@@ -48,6 +48,7 @@ class Orders:
     requests_per_minute: int
     writes_per_minute: int
     log_level: str
+    public_url: str
 
 
 def one_line(address: str) -> None:
@@ -77,6 +78,7 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
             stack.enter_context(_watched(server))
             url = server.url
         asyncio.run(app.prepare(settings, url, chosen))
+        address = address_of(settings.host, sockets[0])
         orders = [
             Orders(
                 url=url,
@@ -84,10 +86,10 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
                 requests_per_minute=settings.requests_per_minute,
                 writes_per_minute=settings.writes_per_minute,
                 log_level=settings.log_level,
+                public_url=settings.public_url or address,
             )
             for each in sockets
         ]
-        address = address_of(settings.host, sockets[0])
         if len(orders) == 1:
             _run(_answer(orders[0], sockets[0], lambda: announce(address)))
         else:
@@ -190,6 +192,8 @@ async def _answer(
     from overture.api.app import api_app  # noqa: PLC0415
     from overture.api.context import make_context  # noqa: PLC0415
     from overture.context import share  # noqa: PLC0415
+    from overture.web.app import web_app  # noqa: PLC0415
+    from overture.web.context import make_site  # noqa: PLC0415
 
     started = asyncio.Event()
 
@@ -213,9 +217,10 @@ async def _answer(
             requests_per_minute=orders.requests_per_minute,
             writes_per_minute=orders.writes_per_minute,
         )
+        site = make_site(shared, public_url=orders.public_url)
         server = Server(
             uvicorn.Config(
-                api_app(context),
+                app.faces(api_app(context), web_app(site)),
                 interface="asgi3",
                 http="httptools",
                 ws="none",
@@ -257,6 +262,7 @@ async def _answer(
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
                 await context.drain()
+                await site.drain()
 
 
 def _collect_less() -> None:

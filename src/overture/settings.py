@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Settings:
     requests_per_minute: int
     writes_per_minute: int
     log_level: str
+    public_url: str | None
 
 
 class SettingProblem(ValueError):
@@ -130,6 +132,15 @@ def _database(text: str) -> str | None:
     return text or None
 
 
+def _public_url(text: str) -> str | None:
+    parts = urlsplit(text)
+    if text and not (
+        parts.scheme in ("http", "https") and parts.netloc and not parts.path.strip("/")
+    ):
+        raise ValueError("is not of the form https://inmail.example.org")
+    return text.rstrip("/") or None
+
+
 def _token(text: str) -> str | None:
     if not text:
         return None
@@ -196,6 +207,13 @@ ROWS = (
         "Of these, requests that write; 0 for no limit.",
         _count(0, 10**9),
         "N",
+    ),
+    Row(
+        "public_url",
+        "",
+        "The address at which browsers reach the site, if a proxy stands before it.",
+        _public_url,
+        "URL",
     ),
     Row("log_level", "info", f"One of {', '.join(LEVELS).lower()}.", _level, "LEVEL"),
 )

@@ -1,0 +1,373 @@
+"""The web app as an ASGI application: finds the page, checks who asks, runs it, renders its answer."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256
+from types import ModuleType
+from typing import Any
+from urllib.parse import quote, unquote
+
+from starlette.applications import Starlette
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from overture import ids
+from overture.actions.lanes import Overloaded
+from overture.store.accounts import Viewer
+from overture.store.db import Tx, Unavailable
+from overture.store.pages import BadCursor
+from overture.web import assets, guard, home
+from overture.web.context import Site
+from overture.web.render import html
+from overture.web.shell import NOBODY, shell
+from overture.web.visit import Absent, Answer, Done, Go, Handler, No, Page, Patch, Visit, Who
+from overture.web.words import wanted_language, words_of
+
+# Every module of pages; a new one is added here.
+MODULES: tuple[ModuleType, ...] = (home,)
+
+SESSION_COOKIE = "session"
+_NOTICE_COOKIE = "notice"
+
+_log = logging.getLogger("overture.web")
+
+
+def web_app(site: Site) -> ASGIApp:
+    """Answers everything that is not the API's."""
+    routes = [Route(each.path, _endpoint(site, each), methods=[each.method]) for each in handlers()]
+    # A path may be both a page and what its form posts to.
+    routes.append(Route("/static/{release}/{name:path}", _asset))
+    app = Starlette(
+        routes=_merged(routes),
+        exception_handlers={HTTPException: _unrouted(site), Exception: _unrouted(site)},
+    )
+    return _Guarded(app, site)
+
+
+def handlers() -> list[Handler]:
+    return [each for module in MODULES for each in vars(module).values() if type(each) is Handler]
+
+
+def cookie_name(site: Site, name: str) -> str:
+    """Over https no other site, and no page of a neighbouring host, can set or change ours."""
+    return f"__Host-{name}" if site.https else name
+
+
+class _TakenBack(Exception):
+    """Carries an answer out of a transaction that the database is to roll back."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+
+class _TooLarge(Exception):
+    """More was sent than the page takes."""
+
+
+class _Guarded:
+    """Sets the headers that every answer has, and takes only what our own pages send."""
+
+    def __init__(self, app: ASGIApp, site: Site) -> None:
+        self._app = app
+        headers = dict(guard.HEADERS)
+        if site.https:
+            headers["Strict-Transport-Security"] = guard.STRICT_TRANSPORT
+        self._headers = [(n.lower().encode(), v.encode()) for n, v in headers.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = {name for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *(each for each in self._headers if each[0] not in own),
+                ]
+            await send(message)
+
+        await self._app(scope, receive, guarded)
+
+
+def _merged(routes: list[Route]) -> list[Route]:
+    """One route a path, so that a wrong method is told from an unknown path."""
+    by_path: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        for method in (route.methods or set()) - {"HEAD"}:
+            methods = by_path.setdefault(route.path, {})
+            assert method not in methods, f"{method} {route.path} stands twice"
+            methods[method] = route.endpoint
+
+    def dispatch(methods: Mapping[str, Callable[[Request], Awaitable[Response]]]) -> Any:
+        async def endpoint(request: Request) -> Response:
+            return await methods["GET" if request.method == "HEAD" else request.method](request)
+
+        return endpoint
+
+    return [
+        Route(path, dispatch(methods), methods=list(methods)) for path, methods in by_path.items()
+    ]
+
+
+# One request ------------------------------------------------------------------------------------
+
+
+def _endpoint(site: Site, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        visit = await _visit(site, request)
+        try:
+            answer = await _answer(handler, visit)
+        except Exception as problem:  # noqa: BLE001  a fault ends here: logged once, and answered
+            answer = _problem(problem, visit)
+        return await _response(answer, visit)
+
+    return endpoint
+
+
+async def _visit(site: Site, request: Request) -> Visit:
+    secret = request.cookies.get(cookie_name(site, SESSION_COOKIE))
+    visitor: Viewer | None = None
+    if secret:
+        try:
+            visitor = await site.sessions.submit(sha256(secret.encode()).hexdigest())
+        except (Unavailable, Overloaded):
+            # Nobody, for the page that says so.
+            request.state.away = True
+    language = visitor.language if visitor else None
+    words = words_of(
+        language or wanted_language(request.headers.get("accept-language", "")),
+        visitor.time_zone if visitor else "UTC",
+    )
+    return Visit(request, site, words, visitor, request.headers.get("x-live", ""))
+
+
+async def _answer(handler: Handler, visit: Visit) -> Answer:
+    request, site = visit.request, visit.site
+    _ = words = visit.words.gettext
+    if getattr(request.state, "away", False):
+        raise Unavailable
+    if handler.method != "GET" and not guard.is_own(request.headers, site.public_url):
+        return No(words("This did not come from a page of this site. Load the page anew."), 403)
+    if handler.who is Who.MEMBER and visit.visitor is None:
+        return Go(_login(request))
+    if handler.method != "GET":
+        await _take_form(handler, visit)
+    if any("\0" in text for text in (*visit.form.values(), *visit.query.values())):
+        return No(words("The text contains characters that cannot be sent."), 400)
+    if not handler.transaction:
+        return await handler.run(visit)
+    if handler.method == "GET":
+
+        async def read(tx: Tx) -> Answer:
+            visit.at(tx, await site.clock.now(tx))
+            answer = await handler.run(visit)
+            if isinstance(answer, Page) and visit.live not in answer.parts:
+                await _surround(tx, visit)
+            return answer
+
+        return await site.db.reading(read)
+
+    async def write(tx: Tx) -> Answer:
+        visit.at(tx, await site.clock.now(tx))
+        # A second attempt begins anew.
+        visit.cookies.clear()
+        answer = await handler.run(visit)
+        if isinstance(answer, No) or (isinstance(answer, (Page, Patch)) and answer.status >= 400):
+            raise _TakenBack(answer)
+        return answer
+
+    try:
+        return await site.db.writing(write)
+    except _TakenBack as taken_back:
+        return taken_back.answer
+
+
+def _login(request: Request) -> str:
+    """Where to sign in, and what to come back to: the page itself, or that of the form."""
+    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    if request.method != "GET" or request.headers.get("x-live"):
+        came = request.headers.get("referer", "")
+        base = f"{request.url.scheme}://{request.url.netloc}"
+        target = came.removeprefix(base) if came.startswith(base + "/") else "/"
+    return "/login" if target in ("", "/") else f"/login?next={quote(target)}"
+
+
+async def _take_form(handler: Handler, visit: Visit) -> None:
+    """Reads the form, of no more bytes than declared, before a transaction is opened."""
+    request = visit.request
+    most = handler.form_bytes_max
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length[:12]) > most:
+        raise _TooLarge
+    counted = 0
+    receive = request.receive
+
+    async def limited() -> Message:
+        nonlocal counted
+        message = await receive()
+        counted += len(message.get("body", b""))
+        if counted > most:
+            raise _TooLarge
+        return message
+
+    reading = Request(request.scope, limited)
+    form: FormData = await reading.form(
+        max_files=handler.files_max, max_fields=200, max_part_size=most
+    )
+    request._form = form  # pyright: ignore[reportPrivateUsage]  read by `request.form()` again
+    visit.form = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+    visit.files = [
+        value for _, value in form.multi_items() if isinstance(value, UploadFile) and value.filename
+    ]
+
+
+def _problem(problem: Exception, visit: Visit) -> No:
+    words = visit.words.gettext
+    match problem:
+        case Absent():
+            return No(words("There is no such page."), 404)
+        case BadCursor():
+            return No(words("This list goes on elsewhere now. Begin at its top."), 400)
+        case _TooLarge():
+            return No(words("That is larger than can be sent."), 413)
+        case MultiPartException() | HTTPException():
+            return No(words("The form could not be read. Load the page anew."), 400)
+        case Unavailable() | Overloaded():
+            return No(words("The server is busy or away for a moment. Try again shortly."), 503)
+        case ClientDisconnect():
+            return No("", 400)
+        case _:
+            reference = ids.new()
+            request = visit.request
+            _log.error(
+                "%s %s failed, %s", request.method, request.url.path, reference, exc_info=problem
+            )
+            sentence = words("Something went wrong on our side. Its reference is %(reference)s.")
+            return No(sentence % {"reference": reference}, 500)
+
+
+# Answers ----------------------------------------------------------------------------------------
+
+
+async def _response(answer: Answer, visit: Visit) -> Response:
+    match answer:
+        case Response():
+            response = answer
+        case Go():
+            # A script goes there itself: it must not take the other page for patches.
+            response = (
+                HTMLResponse("", headers={"X-Go": answer.url})
+                if visit.live
+                else RedirectResponse(answer.url, 303)
+            )
+        case Patch():
+            response = HTMLResponse(_render(answer.template, visit, answer.values), answer.status)
+        case Page():
+            response = await _page(answer, visit)
+        case Done():
+            response = _done(answer, visit)
+        case No():
+            response = await _no(answer, visit)
+    _set_cookies(response, visit)
+    response.headers.setdefault("Cache-Control", "no-store")
+    # The same address gives a page or patches.
+    response.headers.setdefault("Vary", "X-Live, Cookie, Accept-Language")
+    return response
+
+
+async def _page(answer: Page, visit: Visit) -> Response:
+    part = answer.parts.get(visit.live)
+    if part is not None:
+        return HTMLResponse(_render(part, visit, answer.values), answer.status)
+    values = dict(answer.values)
+    values["layout"] = "live.html" if visit.live else "base.html"
+    if visit.visitor is not None and visit.shell is NOBODY:
+        await visit.site.db.reading(lambda tx: _surround(tx, visit))
+    values["shell"] = visit.shell
+    values["notice"] = _kept_notice(visit)
+    return HTMLResponse(_render(answer.template, visit, values), answer.status)
+
+
+async def _surround(tx: Tx, visit: Visit) -> None:
+    if visit.visitor is not None:
+        visit.shell = await shell(tx, visit.visitor.id, await visit.site.clock.now(tx))
+
+
+def _done(answer: Done, visit: Visit) -> Response:
+    if not visit.live:
+        if answer.notice:
+            visit.keep_cookie(_NOTICE_COOKIE, quote(answer.notice), seconds=60)
+        return RedirectResponse(answer.url, 303)
+    patches = _render(answer.patches, visit, answer.values) if answer.patches else ""
+    if answer.notice:
+        patches += _render("patches/notice.html", visit, {"notice": answer.notice})
+    return HTMLResponse(patches, headers={} if answer.patches else {"X-Go": answer.url})
+
+
+async def _no(answer: No, visit: Visit) -> Response:
+    values = {"alert": answer.sentence, "status": answer.status, "back": answer.url}
+    if visit.live:
+        patches = _render(answer.patches, visit, answer.values) if answer.patches else ""
+        patches += _render("patches/alert.html", visit, values)
+        return HTMLResponse(patches, answer.status)
+    if answer.status >= 500:
+        # The shell needs the database, which may be what is away.
+        values |= {"layout": "base.html", "shell": NOBODY, "notice": None}
+        return HTMLResponse(_render("no.html", visit, values), answer.status)
+    return await _page(Page("no.html", values, answer.status), visit)
+
+
+def _render(template: str, visit: Visit, values: Mapping[str, Any]) -> str:
+    shared = {"viewer": visit.visitor, "visit": visit, "now": visit._now}  # pyright: ignore[reportPrivateUsage]
+    return html(template, visit.words, {**shared, **values})
+
+
+def _kept_notice(visit: Visit) -> str | None:
+    """The notice of an act that led here, which is shown once."""
+    kept = visit.request.cookies.get(cookie_name(visit.site, _NOTICE_COOKIE))
+    if kept is None:
+        return None
+    visit.keep_cookie(_NOTICE_COOKIE, "")
+    return unquote(kept)
+
+
+def _set_cookies(response: Response, visit: Visit) -> None:
+    for name, (value, seconds) in visit.cookies.items():
+        response.set_cookie(
+            cookie_name(visit.site, name),
+            value,
+            max_age=seconds,
+            path="/",
+            secure=visit.site.https,
+            httponly=True,
+            samesite="lax",
+        )
+
+
+async def _asset(request: Request) -> Response:
+    made = assets.assets()
+    found = made.files.get(request.path_params["name"])
+    if found is None or request.path_params["release"] != made.release:
+        return Response(status_code=404)
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        return Response(found.gzipped, media_type=found.media_type, headers=headers)
+    return Response(found.plain, media_type=found.media_type, headers=headers)
+
+
+def _unrouted(site: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def unrouted(request: Request, problem: Exception) -> Response:
+        visit = await _visit(site, request)
+        words = visit.words.gettext
+        if isinstance(problem, HTTPException) and problem.status_code == 405:
+            answer = No(words("This address does not take that."), 405)
+        else:
+            answer = No(words("There is no such page."), 404)
+        return await _response(answer, visit)
+
+    return unrouted

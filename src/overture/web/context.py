@@ -1,0 +1,43 @@
+"""What the web app works with: made once by the server, given to every page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from overture.actions.lanes import Lane
+from overture.context import Shared
+from overture.store.accounts import Viewer, sessions_of
+
+
+@dataclass(frozen=True, slots=True)
+class Site(Shared):
+    """`sessions` gathers the look-ups of who is signed in, by the SHA-256 of the cookie, as hex.
+
+    `public_url` is the address at which browsers reach the site, without a slash at its end.
+    """
+
+    sessions: Lane[str, Viewer | None]
+    public_url: str
+
+    @property
+    def https(self) -> bool:
+        return self.public_url.startswith("https://")
+
+    async def drain(self) -> None:
+        """Returns when nothing is under way in the lanes any more."""
+        await self.sessions.drain()
+
+
+def make_site(shared: Shared, *, public_url: str) -> Site:
+    db = shared.db
+
+    async def look_up(presented: Sequence[str]) -> Sequence[Viewer | None]:
+        return await db.reading(lambda tx: sessions_of(tx, presented))
+
+    return Site(
+        db=db,
+        clock=shared.clock,
+        book=shared.book,
+        sends=shared.sends,
+        sessions=Lane(look_up),
+        public_url=public_url,
+    )

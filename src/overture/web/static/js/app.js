@@ -1,0 +1,4 @@
+// What every page loads. Each module listens on the document, so that it serves what comes later too.
+import "./live.js";
+import "./forms.js";
+import "./stream.js";

@@ -1,0 +1,101 @@
+// One patch protocol for links, forms and the event stream: pieces of HTML, and where they go.
+//
+//   <template data-at="SELECTOR" data-how="inner|replace|append|prepend|remove">…</template>
+//
+// A link is followed live with <a data-live>; data-live="PART" asks for that part of the page alone.
+
+export const policy = window.trustedTypes?.createPolicy("live", {
+  createHTML: (html) => html, // of our own server, which escapes what people wrote
+  createScriptURL: (url) => url,
+}) ?? { createHTML: (html) => html, createScriptURL: (url) => url };
+
+const HOW = {
+  inner: (at, piece) => at.replaceChildren(piece),
+  replace: (at, piece) => at.replaceWith(piece),
+  append: (at, piece) => at.append(piece),
+  prepend: (at, piece) => at.prepend(piece),
+  remove: (at) => at.remove(),
+};
+
+// Puts the pieces in their places. What stood at the bottom of its scroller stays there; what is put
+// above what one reads does not push it away. An event "patched" tells who wants to know.
+export function patch(html) {
+  const box = document.createElement("template");
+  box.innerHTML = policy.createHTML(html);
+  for (const piece of box.content.querySelectorAll("template[data-at]")) {
+    const how = piece.dataset.how ?? "inner";
+    for (const at of document.querySelectorAll(piece.dataset.at)) {
+      const scroller = at.closest(".scroll");
+      const height = scroller?.scrollHeight ?? 0;
+      const below = scroller ? height - scroller.scrollTop - scroller.clientHeight : 0;
+      const focused = how === "replace" && at.contains(document.activeElement) && document.activeElement.id;
+      HOW[how](at, piece.content.cloneNode(true));
+      if (how === "append" && scroller && below < 80) scroller.scrollTop = scroller.scrollHeight;
+      if (how === "prepend" && scroller) scroller.scrollTop += scroller.scrollHeight - height;
+      if (focused) document.getElementById(focused)?.focus();
+    }
+  }
+  for (const gone of document.querySelectorAll("[data-clear]:not([data-clearing])")) {
+    gone.dataset.clearing = "";
+    setTimeout(() => gone.remove(), gone.dataset.clear);
+  }
+  document.dispatchEvent(new Event("patched"));
+}
+
+let navigation; // the newest one wins
+
+// Fetches patches and puts them in. With `push` it is a navigation: it aborts the one before, and the
+// address changes. Throws what fetch throws: without a network a TypeError.
+export async function go(url, { push = false, part = "1", ...init } = {}) {
+  if (push) {
+    navigation?.abort();
+    navigation = new AbortController();
+    init.signal = navigation.signal;
+  }
+  const answer = await fetch(url, { ...init, headers: { "X-Live": part } });
+  const html = await answer.text();
+  if (init.signal?.aborted) return answer;
+  const next = answer.headers.get("X-Go");
+  if (next?.startsWith("/login")) location.assign(next);
+  if (html) patch(html);
+  if (push && answer.ok && !next) {
+    if (new URL(url, location.href).href !== location.href) history.pushState({ part }, "", url);
+    if (part === "1") document.getElementById("main").focus({ preventScroll: true });
+  }
+  if (next && !next.startsWith("/login")) await go(next, { push: true });
+  return answer;
+}
+
+// Without a network: says so, in the words that the page brought along.
+export function offline() {
+  patch(document.getElementById("offline-alert").innerHTML);
+}
+
+history.replaceState({ part: "1" }, "");
+addEventListener("popstate", () => go(location.href, { push: true }).catch(() => location.reload()));
+
+addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-live]");
+  if (!link || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  go(link.href, { push: true, part: link.dataset.live || "1" }).catch((problem) => {
+    if (problem.name !== "AbortError") location.assign(link.href);
+  });
+});
+
+// An element with data-more=URL fetches what comes next when one scrolls to it; its answer replaces it.
+const seen = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) {
+    if (!isIntersecting) continue;
+    seen.unobserve(target);
+    go(target.dataset.more, { part: "more" }).catch(() => setTimeout(() => seen.observe(target), 3000));
+  }
+}, { rootMargin: "400px" });
+function watch() {
+  for (const more of document.querySelectorAll("[data-more]:not([data-watched])")) {
+    more.dataset.watched = "";
+    seen.observe(more);
+  }
+}
+document.addEventListener("patched", watch);
+watch();

@@ -1,0 +1,37 @@
+// The event stream: one connection a browser, not one a tab, of which HTTP/1.1 has six at most. The tab
+// that holds the lock reads; the others hear of it on a channel.
+import { go, patch } from "./live.js";
+
+const { stream, me } = document.body.dataset;
+
+if (stream) {
+  const channel = new BroadcastChannel(`live-${me}`);
+  let last = document.body.dataset.after ?? "";
+
+  const take = ({ type, data, id }) => {
+    last = id || last;
+    if (type === "reset") go(location.href).catch(() => {});
+    else if (type === "bye") location.reload(); // signed out
+    else patch(data);
+  };
+  channel.onmessage = ({ data }) => take(data);
+
+  navigator.locks.request(`live-${me}`, () => new Promise(() => {
+    let wait = 500;
+    (function connect() {
+      const source = new EventSource(last ? `${stream}?after=${last}` : stream);
+      const pass = ({ type, data, lastEventId: id }) => {
+        wait = 500;
+        const told = { type, data, id };
+        channel.postMessage(told);
+        take(told);
+      };
+      for (const type of ["message", "reset", "bye"]) source.addEventListener(type, pass);
+      // The browser tries again by itself after a break, but not after an error's answer.
+      source.onerror = () => {
+        if (source.readyState !== EventSource.CLOSED) return;
+        setTimeout(connect, wait = Math.min(wait * 2, 30000));
+      };
+    })();
+  }));
+}

@@ -1,0 +1,174 @@
+"""What a page says, in the reader's language: sentences, instants and numbers.
+
+English stands in the code and the templates; every other language has a Babel catalogue in `locale/`.
+An instant is shown in the reader's time zone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache, lru_cache
+from gettext import GNUTranslations, NullTranslations
+from importlib import resources
+from io import BytesIO
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel import Locale, negotiate_locale
+from babel.dates import format_skeleton
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal, format_percent
+
+# Each in its own words, as the choice of a language shows them.
+LANGUAGES = {"en": "English", "ar": "العربية"}
+DEFAULT = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One reader's language and time zone. `gettext` and its kin translate."""
+
+    language: str
+    time_zone: str
+    gettext: Callable[[str], str]
+    ngettext: Callable[[str, str, int], str]
+    pgettext: Callable[[str, str], str]
+
+    @property
+    def direction(self) -> str:
+        """`ltr` or `rtl`, as the `dir` attribute has it."""
+        return _locale(self.language).text_direction
+
+    # Instants ------------------------------------------------------------------------------------
+
+    def local(self, at: datetime) -> datetime:
+        return at.astimezone(_zone(self.time_zone))
+
+    def time(self, at: datetime) -> str:
+        """14:02"""
+        return self._in("Hm", at)
+
+    def day(self, at: datetime) -> str:
+        """3 Dec; for what lies within a year or so."""
+        return self._in("MMMd", at)
+
+    def date(self, at: datetime) -> str:
+        """3 Dec 2026"""
+        return self._in("yMMMd", at)
+
+    def long_day(self, at: datetime) -> str:
+        """3 December"""
+        return self._in("MMMMd", at)
+
+    def long_date(self, at: datetime) -> str:
+        """3 December 2026"""
+        return self._in("yMMMMd", at)
+
+    def month(self, at: datetime) -> str:
+        """December"""
+        return str(_locale(self.language).months["stand-alone"]["wide"][self.local(at).month])
+
+    def moment(self, at: datetime) -> str:
+        """Fri, 6 Nov 2026, 11:31"""
+        joined = str(_locale(self.language).datetime_formats["medium"])
+        return joined.replace("{1}", self._in("yMMMEd", at)).replace("{0}", self.time(at))
+
+    def heading(self, at: datetime, now: datetime) -> str:
+        """A day over the messages written on it: Today, Yesterday, Sunday 8 November."""
+        days = (self.local(now).date() - self.local(at).date()).days
+        if days == 0:
+            return self.gettext("Today")
+        if days == 1:
+            return self.gettext("Yesterday")
+        same_year = self.local(now).year == self.local(at).year
+        return self._in("MMMMEEEEd" if same_year else "yMMMMEEEEd", at)
+
+    def when(self, at: datetime, now: datetime) -> str:
+        """As short as it can be: 14:02 today, Fri within a week, 12 Nov within the year."""
+        there, here = self.local(at), self.local(now)
+        days = (here.date() - there.date()).days
+        if days == 0:
+            return self.time(at)
+        if 0 < days < 7:
+            return self._in("EEE", at)
+        return self.day(at) if there.year == here.year else self.date(at)
+
+    def _in(self, skeleton: str, at: datetime) -> str:
+        # Seconds play no part in what is shown, and would spoil the cache.
+        return _shown(skeleton, at.replace(second=0, microsecond=0), self.language, self.time_zone)
+
+    # Numbers -------------------------------------------------------------------------------------
+
+    def number(self, value: int) -> str:
+        """2,000"""
+        return _number(value, self.language)
+
+    def signed(self, value: int) -> str:
+        """With its sign: a plus, or a true minus."""
+        sign = "+" if value > 0 else "\N{MINUS SIGN}" if value < 0 else ""
+        return sign + self.number(abs(value))
+
+    def percent(self, share: float) -> str:
+        """48%"""
+        return format_percent(share, locale=_locale(self.language))
+
+    def days(self, span: timedelta) -> str:
+        """How long that is, in whole days begun: 1 day, 86 days."""
+        count = -(-span // timedelta(days=1))
+        return self.ngettext("%(num)s day", "%(num)s days", count) % {"num": self.number(count)}
+
+
+def words_of(language: str, time_zone: str) -> Words:
+    """The words of a language that is one of LANGUAGES, and of an IANA time zone; else the defaults."""
+    return _words(language if language in LANGUAGES else DEFAULT, time_zone)
+
+
+def wanted_language(accepted: str) -> str:
+    """The one of LANGUAGES that an Accept-Language header asks for first."""
+    asked = [part.split(";")[0].strip().replace("-", "_") for part in accepted[:200].split(",")]
+    found = negotiate_locale([each for each in asked if each.isascii() and each], LANGUAGES)
+    return found or DEFAULT
+
+
+@lru_cache(maxsize=512)
+def _words(language: str, time_zone: str) -> Words:
+    catalogue = translations(language)
+    return Words(language, time_zone, catalogue.gettext, catalogue.ngettext, catalogue.pgettext)
+
+
+@cache
+def translations(language: str) -> NullTranslations:
+    """The language's catalogue; English is what the code says."""
+    if language == DEFAULT:
+        return NullTranslations()
+    folder = resources.files("overture.web") / "locale" / language / "LC_MESSAGES"
+    with (folder / "overture.po").open("rb") as written:
+        catalogue = read_po(written, locale=language)
+    compiled = BytesIO()
+    write_mo(compiled, catalogue)
+    _ = compiled.seek(0)
+    return GNUTranslations(compiled)
+
+
+@cache
+def _locale(language: str) -> Locale:
+    # British dates: the day before the month, and hours up to 24.
+    return Locale.parse("en_GB" if language == "en" else language)
+
+
+@lru_cache(maxsize=64)
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
+@lru_cache(maxsize=8192)
+def _shown(skeleton: str, at: datetime, language: str, time_zone: str) -> str:
+    return format_skeleton(skeleton, at, tzinfo=_zone(time_zone), locale=_locale(language))
+
+
+@lru_cache(maxsize=4096)
+def _number(value: int, language: str) -> str:
+    return format_decimal(value, locale=_locale(language))

@@ -1,0 +1,108 @@
+"""The web app in a process of the test's own, on a real database, with a clock that the test moves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from html import unescape
+from typing import Any
+
+import httpx
+import pytest
+
+from overture import ids
+from overture.api.app import api_app
+from overture.api.context import make_context
+from overture.app import faces
+from overture.clock import TestClock
+from overture.context import share
+from overture.core.ids import MemberId
+from overture.store import installation
+from overture.web.app import web_app
+from overture.web.context import Site, make_site
+from tests.cast import SIGN_UP, Town, town_in
+
+PUBLIC_URL = "http://overture.example"
+
+
+@dataclass
+class Browser:
+    """Someone at a browser: cookies are kept, redirects are followed on request."""
+
+    http: httpx.AsyncClient
+    id: MemberId | None = None
+
+    async def get(self, path: str, *, live: str = "", **more: Any) -> httpx.Response:
+        headers = {"X-Live": live} if live else {}
+        return await self.http.get(path, headers=headers, **more)
+
+    async def post(
+        self, path: str, form: dict[str, Any] | None = None, *, live: str = "", **more: Any
+    ) -> httpx.Response:
+        headers = {"Sec-Fetch-Site": "same-origin"} | ({"X-Live": live} if live else {})
+        headers |= more.pop("headers", {})
+        return await self.http.post(path, data=form or {}, headers=headers, **more)
+
+    async def follow(self, answer: httpx.Response) -> httpx.Response:
+        """The page that an answer leads to."""
+        assert answer.status_code == 303, (answer.status_code, text_of(answer))
+        return await self.get(answer.headers["location"])
+
+
+@dataclass
+class Place:
+    """An installation and its town, behind the web app."""
+
+    site: Site
+    town: Town
+    transport: httpx.ASGITransport
+    browsers: list[httpx.AsyncClient] = field(default_factory=list)
+
+    def browser(self) -> Browser:
+        """A browser in which nobody is signed in."""
+        http = httpx.AsyncClient(transport=self.transport, base_url=PUBLIC_URL)
+        self.browsers.append(http)
+        return Browser(http)
+
+    async def member(self, handle: str, **plans: str) -> Browser:
+        """A member who is signed in: `member("ada", premium="premium_career")`."""
+        return await self.signed_in(await self.town.member(handle, **plans))
+
+    async def signed_in(self, member: MemberId) -> Browser:
+        """A browser with a session of this member's."""
+        from overture.store import accounts
+
+        browser, secret = self.browser(), f"session-{ids.new()}"
+        digest = sha256(secret.encode()).hexdigest()
+        await self.town.do(lambda tx: accounts.open_session(tx, member, digest, ids.new()))
+        browser.http.cookies.set("session", secret, domain="overture.example")
+        browser.id = member
+        return browser
+
+    async def days_pass(self, days: float) -> None:
+        now = self.town.pass_by(days=days)
+        await self.town.do(lambda tx: installation.set_test_clock(tx, now))
+
+
+def text_of(answer: httpx.Response) -> str:
+    """What a person reads: the text of a page, without tags and with single spaces."""
+    shown = re.sub(r"<(script|style|head|template)\b.*?</\1>", " ", answer.text, flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", shown)).split())
+
+
+@pytest.fixture
+async def place(database_url: str) -> AsyncIterator[Place]:
+    async with town_in(database_url) as town:
+        await town.do(lambda tx: installation.set_test_clock(tx, SIGN_UP))
+        shared = share(town.db, TestClock(), town.book)
+        site = make_site(shared, public_url=PUBLIC_URL)
+        context = make_context(shared, requests_per_minute=0, writes_per_minute=0)
+        transport = httpx.ASGITransport(faces(api_app(context), web_app(site)))
+        made = Place(site, town, transport)
+        yield made
+        for http in made.browsers:
+            await http.aclose()
+        await site.drain()
+        await context.drain()

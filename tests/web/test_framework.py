@@ -1,0 +1,45 @@
+"""What holds for every page: who is let in, what is said of it, and what is taken."""
+
+import pytest
+
+from tests.web.conftest import Place, text_of
+
+
+async def test_a_stranger_is_asked_to_sign_in(place: Place):
+    answer = await place.browser().get("/")
+
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/login"
+
+
+async def test_an_unknown_page_is_a_page_that_says_so(place: Place):
+    answer = await place.browser().get("/nowhere")
+
+    assert answer.status_code == 404
+    assert "There is no such page." in text_of(answer)
+
+
+async def test_every_page_has_the_strict_policy(place: Place):
+    answer = await place.browser().get("/nowhere")
+
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "require-trusted-types-for 'script'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_assets_are_kept_for_good_under_their_release(place: Place):
+    from overture.web.assets import assets
+
+    answer = await place.browser().get(assets().url("app.css"))
+
+    assert answer.status_code == 200
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["content-type"].startswith("text/css")
+    assert (await place.browser().get("/static/older/app.css")).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/static/x/../../pyproject.toml", "/static/%2e%2e/app.py"])
+async def test_nothing_else_is_served_as_an_asset(place: Place, path: str):
+    assert (await place.browser().get(path)).status_code == 404
