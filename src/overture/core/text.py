@@ -5,6 +5,7 @@ Source: docs/rules.md, "Who may write to whom", Text.
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 # Direction overrides, embeddings and isolates: they can make a name or subject read as another.
@@ -18,6 +19,21 @@ NAME_CHARS_MAX = 100
 HEADLINE_CHARS_MAX = 220
 NOTE_CHARS_MAX = 300
 SNIPPET_CHARS_MAX = 160
+
+
+class Sentence(str):
+    """A sentence for people, in English, that remembers how it was made, so that it can be translated.
+
+    `Sentence("It has %(count)s letters.", count=3)` is the text "It has 3 letters."
+    """
+
+    template: str
+    values: Mapping[str, object]
+
+    def __new__(cls, template: str, **values: object) -> "Sentence":
+        made = super().__new__(cls, template % values if values else template)
+        made.template, made.values = template, values
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +55,13 @@ def body(raw: str, chars_max: int) -> str | BadText:
     if not text.strip():
         return BadText("Write something: the text is empty.")
     if len(text) > chars_max:
-        return BadText(f"The text has {len(text)} characters; at most {chars_max} can be sent.")
+        return BadText(
+            Sentence(
+                "The text has %(count)s characters; at most %(most)s can be sent.",
+                count=len(text),
+                most=chars_max,
+            )
+        )
     return text
 
 
@@ -54,7 +76,13 @@ def line(raw: str, chars_max: int, *, required: bool = False) -> str | BadText:
     if required and not text:
         return BadText("This cannot be empty.")
     if len(text) > chars_max:
-        return BadText(f"This has {len(text)} characters; at most {chars_max} are allowed.")
+        return BadText(
+            Sentence(
+                "This has %(count)s characters; at most %(most)s are allowed.",
+                count=len(text),
+                most=chars_max,
+            )
+        )
     return text
 
 
@@ -64,7 +92,13 @@ def note(raw: str, chars_max: int = NOTE_CHARS_MAX) -> str | BadText:
     if _FORBIDDEN.search(text):
         return BadText("The text contains control characters that cannot be sent.")
     if len(text) > chars_max:
-        return BadText(f"The text has {len(text)} characters; at most {chars_max} are allowed.")
+        return BadText(
+            Sentence(
+                "The text has %(count)s characters; at most %(most)s are allowed.",
+                count=len(text),
+                most=chars_max,
+            )
+        )
     return text.strip()
 
 

@@ -61,7 +61,7 @@ def environment(language: str) -> Environment:
         pgettext=catalogue.pgettext,
         npgettext=catalogue.npgettext,
     )
-    shared: dict[str, Any] = made.globals  # pyright: ignore[reportAssignmentType]
+    shared: dict[str, Any] = made.globals
     shared.update(
         {
             "static": assets().url,

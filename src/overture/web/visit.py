@@ -199,11 +199,11 @@ class Visit:
 
     def refused(self, refusal: Refusal, status: int = 403, url: str | None = None) -> No:
         """A no of the rules, in the reader's language."""
-        return No(self.words.gettext(refusal.sentence), status, url)
+        return No(self.words.say(refusal.sentence), status, url)
 
     def errors(self, invalid: Invalid) -> dict[str, str]:
         """What is wrong, by field, in the reader's language, for the page with the form."""
-        return {name: self.words.gettext(sentence) for name, sentence in invalid.errors}
+        return {name: self.words.say(sentence) for name, sentence in invalid.errors}
 
     async def send(self, command: Command, key: str) -> Sent | Refused | KeyReused:
         """Puts a command into the lanes. `key` stands in the form: sent again, it is one act."""

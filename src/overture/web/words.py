@@ -19,6 +19,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
 
+from overture.core.text import Sentence
+
 # Each in its own words, as the choice of a language shows them.
 LANGUAGES = {"en": "English", "ar": "العربية"}
 DEFAULT = "en"
@@ -33,6 +35,12 @@ class Words:
     gettext: Callable[[str], str]
     ngettext: Callable[[str, str, int], str]
     pgettext: Callable[[str, str], str]
+
+    def say(self, sentence: str) -> str:
+        """A sentence of the rules' or the actions', translated."""
+        if isinstance(sentence, Sentence):
+            return self.gettext(sentence.template) % sentence.values
+        return self.gettext(sentence)
 
     @property
     def direction(self) -> str:
