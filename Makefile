@@ -2,7 +2,7 @@
 
 bin := .venv/bin
 
-.PHONY: help setup demo test check check-format check-lint check-types check-floors fix bench lock soak
+.PHONY: help setup demo test check check-format check-lint check-types check-floors fix bench words lock soak
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,12 @@ fix: setup ## format, and mend what ruff can mend
 
 bench: setup ## run the benchmarks; ARGS=sends chooses one
 	$(bin)/python -m bench $(ARGS)
+
+words: setup ## gather what pages say into the catalogues of the other languages
+	$(bin)/pybabel -q extract -F pyproject.toml -k Sentence -k BadText -k refuse:2 -k pgettext:1c,2 \
+	  --no-location --sort-output --project Overture -o build/overture.pot src/overture
+	$(bin)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --no-wrap -D overture \
+	  -i build/overture.pot -d src/overture/web/locale
 
 lock: setup ## pin the dependencies of pyproject.toml anew; UPGRADE=1 takes the newest of all
 	$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \

@@ -6,6 +6,8 @@ first that fits is the answer.
 
 from enum import StrEnum
 
+from overture.core.text import Sentence
+
 
 class Refusal(StrEnum):
     NO_SUCH_MEMBER = "no_such_member"
@@ -58,54 +60,68 @@ class Refusal(StrEnum):
 
 
 _SENTENCES = {
-    Refusal.NO_SUCH_MEMBER: "There is no such member to write to.",
-    Refusal.YOU_BLOCKED: "You have blocked this member. Unblock them to write.",
-    Refusal.PENDING_INMAIL: (
+    Refusal.NO_SUCH_MEMBER: Sentence("There is no such member to write to."),
+    Refusal.YOU_BLOCKED: Sentence("You have blocked this member. Unblock them to write."),
+    Refusal.PENDING_INMAIL: Sentence(
         "Your earlier InMail to this member has no answer yet. You can write again once they answer."
     ),
-    Refusal.CONVERSATION_CLOSED: "This conversation is closed; nothing can be added to it.",
-    Refusal.RECIPIENT_UNAVAILABLE: "This member cannot be reached by InMail.",
-    Refusal.OPEN_PROFILE_LIMIT: (
+    Refusal.CONVERSATION_CLOSED: Sentence(
+        "This conversation is closed; nothing can be added to it."
+    ),
+    Refusal.RECIPIENT_UNAVAILABLE: Sentence("This member cannot be reached by InMail."),
+    Refusal.OPEN_PROFILE_LIMIT: Sentence(
         "You have sent as many free letters to Open Profiles as a day allows. Try again later."
     ),
-    Refusal.RECIPIENT_NOT_PREMIUM: "This member has no Premium plan and cannot receive InMail.",
-    Refusal.NOT_PREMIUM: "You need a plan with InMail credits to write to this member.",
-    Refusal.NO_CREDITS: "You have no InMail credits left. Wait for your next grant or an answer.",
-    Refusal.PRICE_EXCEEDS_MAX: "This letter costs more credits than you allowed.",
-    Refusal.ALREADY_ANSWERED: "This InMail was answered already, and otherwise.",
-    Refusal.NOT_PENDING: "This InMail is no longer waiting for an answer.",
-    Refusal.NOT_THE_RECIPIENT: "Only the recipient of an InMail can answer it.",
-    Refusal.NOT_THE_SENDER: "Only the sender of an InMail can withdraw it.",
-    Refusal.READ_ONLY: "An imported group conversation can be read but not written in.",
-    Refusal.NO_SUCH_CONVERSATION: "There is no such conversation.",
-    Refusal.NO_SUCH_MESSAGE: "There is no such message in this conversation.",
-    Refusal.UNKNOWN_QUICK_REPLY: "There is no such quick reply. See GET /quick-replies.",
-    Refusal.FILES_NOT_YET: (
+    Refusal.RECIPIENT_NOT_PREMIUM: Sentence(
+        "This member has no Premium plan and cannot receive InMail."
+    ),
+    Refusal.NOT_PREMIUM: Sentence("You need a plan with InMail credits to write to this member."),
+    Refusal.NO_CREDITS: Sentence(
+        "You have no InMail credits left. Wait for your next grant or an answer."
+    ),
+    Refusal.PRICE_EXCEEDS_MAX: Sentence("This letter costs more credits than you allowed."),
+    Refusal.ALREADY_ANSWERED: Sentence("This InMail was answered already, and otherwise."),
+    Refusal.NOT_PENDING: Sentence("This InMail is no longer waiting for an answer."),
+    Refusal.NOT_THE_RECIPIENT: Sentence("Only the recipient of an InMail can answer it."),
+    Refusal.NOT_THE_SENDER: Sentence("Only the sender of an InMail can withdraw it."),
+    Refusal.READ_ONLY: Sentence("An imported group conversation can be read but not written in."),
+    Refusal.NO_SUCH_CONVERSATION: Sentence("There is no such conversation."),
+    Refusal.NO_SUCH_MESSAGE: Sentence("There is no such message in this conversation."),
+    Refusal.UNKNOWN_QUICK_REPLY: Sentence("There is no such quick reply. See GET /quick-replies."),
+    Refusal.FILES_NOT_YET: Sentence(
         "Files can be added once this conversation is open. Send your text without them."
     ),
-    Refusal.TOO_MANY_FILES: "A message takes 5 files at most. Send the others with another one.",
-    Refusal.FILE_EMPTY: "One of the files is empty. Choose it anew.",
-    Refusal.FILE_TOO_LARGE: "One of the files is larger than 10 MB. Make it smaller, or leave it out.",
-    Refusal.FILE_KIND_NOT_TAKEN: (
+    Refusal.TOO_MANY_FILES: Sentence(
+        "A message takes 5 files at most. Send the others with another one."
+    ),
+    Refusal.FILE_EMPTY: Sentence("One of the files is empty. Choose it anew."),
+    Refusal.FILE_TOO_LARGE: Sentence(
+        "One of the files is larger than 10 MB. Make it smaller, or leave it out."
+    ),
+    Refusal.FILE_KIND_NOT_TAKEN: Sentence(
         "Files of this kind cannot be sent. PDF, PNG, JPEG, GIF, WebP, text and office documents can."
     ),
-    Refusal.FILE_IS_OTHERWISE: (
+    Refusal.FILE_IS_OTHERWISE: Sentence(
         "One of the files is damaged, or is not what its name says. Save it anew, or leave it out."
     ),
-    Refusal.NO_SPACE_FOR_FILES: (
+    Refusal.NO_SPACE_FOR_FILES: Sentence(
         "Your files take up the 500 MB that a member has. Delete messages with files to make room."
     ),
-    Refusal.NO_SUCH_FILE: "There is no such file in this conversation.",
-    Refusal.NO_SUBSCRIPTION: "You have no subscription in this pool.",
-    Refusal.UNKNOWN_PLAN: "There is no such plan in this pool. See GET /plans.",
-    Refusal.UNKNOWN_POOL: "There is no such pool. See GET /plans.",
-    Refusal.ADJUSTS_NO_SUBSCRIPTION: "The member has no subscription in this pool to adjust.",
-    Refusal.ADJUSTS_ABOVE_CAP: "That would lift the balance above the plan's cap.",
-    Refusal.ADJUSTS_BELOW_ZERO: "That would take more credits than the member has.",
-    Refusal.HANDLE_TAKEN: "Another member has this handle.",
-    Refusal.EXTERNAL_ID_TAKEN: "Another member has this external id.",
-    Refusal.ALREADY_CONNECTED: "You are connected already.",
-    Refusal.ALREADY_INVITED: "You have invited this member already; they have not answered yet.",
-    Refusal.NO_SUCH_INVITATION: "There is no such invitation waiting for you.",
-    Refusal.CANNOT_BE_YOURSELF: "This cannot be done to yourself.",
+    Refusal.NO_SUCH_FILE: Sentence("There is no such file in this conversation."),
+    Refusal.NO_SUBSCRIPTION: Sentence("You have no subscription in this pool."),
+    Refusal.UNKNOWN_PLAN: Sentence("There is no such plan in this pool. See GET /plans."),
+    Refusal.UNKNOWN_POOL: Sentence("There is no such pool. See GET /plans."),
+    Refusal.ADJUSTS_NO_SUBSCRIPTION: Sentence(
+        "The member has no subscription in this pool to adjust."
+    ),
+    Refusal.ADJUSTS_ABOVE_CAP: Sentence("That would lift the balance above the plan's cap."),
+    Refusal.ADJUSTS_BELOW_ZERO: Sentence("That would take more credits than the member has."),
+    Refusal.HANDLE_TAKEN: Sentence("Another member has this handle."),
+    Refusal.EXTERNAL_ID_TAKEN: Sentence("Another member has this external id."),
+    Refusal.ALREADY_CONNECTED: Sentence("You are connected already."),
+    Refusal.ALREADY_INVITED: Sentence(
+        "You have invited this member already; they have not answered yet."
+    ),
+    Refusal.NO_SUCH_INVITATION: Sentence("There is no such invitation waiting for you."),
+    Refusal.CANNOT_BE_YOURSELF: Sentence("This cannot be done to yourself."),
 }

@@ -147,17 +147,17 @@ async def _visit(site: Site, request: Request) -> Visit:
 
 async def _answer(handler: Handler, visit: Visit) -> Answer:
     request, site = visit.request, visit.site
-    _ = words = visit.words.gettext
+    _ = visit.words.gettext
     if getattr(request.state, "away", False):
         raise Unavailable
     if handler.method != "GET" and not guard.is_own(request.headers, site.public_url):
-        return No(words("This did not come from a page of this site. Load the page anew."), 403)
+        return No(_("This did not come from a page of this site. Load the page anew."), 403)
     if handler.who is Who.MEMBER and visit.visitor is None:
         return Go(_login(request))
     if handler.method != "GET":
         await _take_form(handler, visit)
     if any("\0" in text for text in (*visit.form.values(), *visit.query.values())):
-        return No(words("The text contains characters that cannot be sent."), 400)
+        return No(_("The text contains characters that cannot be sent."), 400)
     if not handler.transaction:
         return await handler.run(visit)
     if handler.method == "GET":
@@ -226,18 +226,18 @@ async def _take_form(handler: Handler, visit: Visit) -> None:
 
 
 def _problem(problem: Exception, visit: Visit) -> No:
-    words = visit.words.gettext
+    _ = visit.words.gettext
     match problem:
         case Absent():
-            return No(words("There is no such page."), 404)
+            return No(_("There is no such page."), 404)
         case BadCursor():
-            return No(words("This list goes on elsewhere now. Begin at its top."), 400)
+            return No(_("This list goes on elsewhere now. Begin at its top."), 400)
         case _TooLarge():
-            return No(words("That is larger than can be sent."), 413)
+            return No(_("That is larger than can be sent."), 413)
         case MultiPartException() | HTTPException():
-            return No(words("The form could not be read. Load the page anew."), 400)
+            return No(_("The form could not be read. Load the page anew."), 400)
         case Unavailable() | Overloaded():
-            return No(words("The server is busy or away for a moment. Try again shortly."), 503)
+            return No(_("The server is busy or away for a moment. Try again shortly."), 503)
         case ClientDisconnect():
             return No("", 400)
         case _:
@@ -246,7 +246,7 @@ def _problem(problem: Exception, visit: Visit) -> No:
             _log.error(
                 "%s %s failed, %s", request.method, request.url.path, reference, exc_info=problem
             )
-            sentence = words("Something went wrong on our side. Its reference is %(reference)s.")
+            sentence = _("Something went wrong on our side. Its reference is %(reference)s.")
             return No(sentence % {"reference": reference}, 500)
 
 
@@ -363,11 +363,11 @@ async def _asset(request: Request) -> Response:
 def _unrouted(site: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def unrouted(request: Request, problem: Exception) -> Response:
         visit = await _visit(site, request)
-        words = visit.words.gettext
+        _ = visit.words.gettext
         if isinstance(problem, HTTPException) and problem.status_code == 405:
-            answer = No(words("This address does not take that."), 405)
+            answer = No(_("This address does not take that."), 405)
         else:
-            answer = No(words("There is no such page."), 404)
+            answer = No(_("There is no such page."), 404)
         return await _response(answer, visit)
 
     return unrouted
