@@ -133,7 +133,7 @@ async def premium(tx: Tx, member: MemberId, now: datetime, book: PolicyBook) -> 
     """The member's subscriptions and credits as they are at `now`; what has ended is not listed."""
     held = await store.accounts(tx, member)
     views = [
-        _view(account, now, book)
+        view_of(account, now, book)
         for pool in book.at(now).pools
         if pool in held
         and (account := credits.settle(held[pool].account, now, book).account).subscription
@@ -247,7 +247,7 @@ def _told(decided: _Decided, now: datetime, book: PolicyBook) -> SubscriptionCha
         assert before is not None, "only a subscription that was there can have ended"
         view = _ended(account, before.plan, before.since)
     else:
-        view = _view(account, now, book)
+        view = view_of(account, now, book)
         if (waits_until := held.ends_at or held.changes_at) is not None:
             entries = credits.settle(account, waits_until, book).entries
             entries = tuple(entry for entry in entries if entry.at == waits_until)
@@ -275,7 +275,7 @@ def _ended(account: Account, plan: str, since: datetime) -> SubscriptionView:
     )
 
 
-def _view(account: Account, now: datetime, book: PolicyBook) -> SubscriptionView:
+def view_of(account: Account, now: datetime, book: PolicyBook) -> SubscriptionView:
     """A running subscription; the account is settled to `now`."""
     held = account.subscription
     assert held is not None, "a view is of an account with a subscription"

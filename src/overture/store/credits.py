@@ -98,7 +98,7 @@ async def entries_after(
 
 
 def entry(row: Sequence[Any]) -> Entry:
-    """An entry from _ENTRY_COLUMNS."""
+    """An entry from ENTRY_COLUMNS."""
     return Entry(
         number=row[0],
         at=row[1],
@@ -197,7 +197,7 @@ def _wish_row(account: Account, wish: Wish) -> dict[str, object]:
 _LEAST_ID = MemberId("00000000-0000-0000-0000-000000000000")
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
-_ENTRY_COLUMNS = """
+ENTRY_COLUMNS = """
     e.number, e.at, e.kind, e.credits, e.forfeited, e.reason, e.plan, e.lot, e.expires_at,
     e.inmail_id, e.balance
 """
@@ -228,7 +228,7 @@ _SET_PREMIUM = """
     where id = %(member)s and premium_until is distinct from %(until)s
 """
 _ENTRIES_AFTER = f"""
-    select p.pool, {_ENTRY_COLUMNS}
+    select p.pool, {ENTRY_COLUMNS}
     from json_to_recordset(%(asked)s) as p (pool text, number integer)
     cross join lateral (
         select * from ledger_entries l
@@ -261,7 +261,7 @@ _ACCOUNTS_OF = """
     where owner_id = any(%s::uuid[])
 """
 _ENTRIES_OF = f"""
-    select e.owner_id, e.pool, {_ENTRY_COLUMNS}
+    select e.owner_id, e.pool, {ENTRY_COLUMNS}
     from ledger_entries e
     where e.owner_id = any(%s::uuid[])
     order by e.owner_id, e.pool, e.number
