@@ -12,8 +12,9 @@ from overture.actions import closing, drafts
 from overture.actions.drafts import NOBODY, Draft, Place
 from overture.actions.export import export
 from overture.actions.fields import Invalid
-from overture.core.ids import ConversationId, MemberId
+from overture.core.ids import ConversationId, MemberId, MessageId
 from overture.core.refusals import Refusal
+from overture.core.sending import Done, Start
 from overture.store import drafts as store
 from overture.store.db import all_rows
 from tests.cast import Town, town_in
@@ -194,3 +195,20 @@ async def test_a_draft_to_someone_who_left_stays_without_their_name(town: Town):
 
     (listed,) = await town.look(lambda tx: drafts.letters(tx, ada))
     assert (listed.draft.body, listed.handle, listed.name) == ("Words worth keeping", "", "")
+
+
+async def test_letters_that_say_the_same_under_another_greeting_are_counted(town: Town):
+    ada = await town.member("ada", **PLAN)
+    text = (
+        "\n\nwe are looking for someone who knows compilers as well as you do. Shall we talk?" + "."
+    )
+    for name in ("grace", "alan"):
+        to = await town.member(name, **PLAN)
+        ids_ = ConversationId(ids.new()), MessageId(ids.new())
+        sent = await town.acts(Start(ada, to, *ids_, body=f"Dear {name}," + text))
+        assert isinstance(sent, Done), sent
+
+    assert await town.look(lambda tx: drafts.copies(tx, ada, "Hi Eve," + text, town.now)) == 2
+    town.pass_by(days=15)
+    assert await town.look(lambda tx: drafts.copies(tx, ada, "Hi Eve," + text, town.now)) == 0
+    assert await town.look(lambda tx: drafts.copies(tx, ada, "Hi Eve,\n\nhello", town.now)) == 0

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from overture.actions.fields import Fields, Invalid
-from overture.core import text
+from overture.core import advice, text
 from overture.core.ids import ConversationId, MemberId
 from overture.core.refusals import Refusal
 from overture.core.text import BadText
@@ -16,6 +16,8 @@ from overture.store.drafts import NOBODY, Draft, Kind, Listed, Place
 __all__ = ["NOBODY", "Draft", "Kind", "Listed", "Place"]
 
 LISTED_MAX = 30
+# Letters with the same text count as sent to many when they went out within this time.
+_LATELY = timedelta(days=14)
 # A draft is kept as it was written, but for what no database of text can hold.
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 
@@ -92,6 +94,12 @@ async def redirect(
     await store.save(tx, owner, moved)
     await store.remove(tx, owner, before)
     return moved
+
+
+async def copies(tx: Tx, owner: MemberId, body: str, now: datetime) -> int:
+    """How many letters that say the same, whatever their greeting, the member has sent lately."""
+    tail = advice.tail(text.normal(body))
+    return await store.copies(tx, owner, tail, now - _LATELY) if tail else 0
 
 
 async def _unknown(tx: Tx, owner: MemberId, place: Place) -> Refusal | None:

@@ -12,6 +12,7 @@ SUBJECT_CHARS_MAX = 1000
 BODY_CHARS_MAX = 20_000
 # Nobody writes so many letters at once; whoever does gives up the draft left alone for longest.
 DRAFTS_MAX = 500
+_LETTERS_LOOKED_AT = 100
 _NIL = "00000000-0000-0000-0000-000000000000"
 
 
@@ -107,6 +108,14 @@ async def is_member(tx: Tx, member: MemberId) -> bool:
     return await one_row(tx, "select from members where id = %s", (member,)) is not None
 
 
+async def copies(tx: Tx, owner: MemberId, tail: str, since: datetime) -> int:
+    """How many of the member's last letters since then end with this text."""
+    of = {"owner": owner, "tail": tail, "since": since, "limit": _LETTERS_LOOKED_AT}
+    row = await one_row(tx, _COPIES, of)
+    assert row is not None, "a count has a row"
+    return int(row[0])
+
+
 def _draft(row: Sequence[object]) -> Draft:
     place_id, kind, subject, body, pool, saved_at = row[:6]
     assert isinstance(saved_at, datetime)
@@ -159,3 +168,16 @@ _NEWEST = """
     limit %(limit)s
 """
 _HAS_CONVERSATION = "select from inbox where owner_id = %s and conversation_id = %s"
+_COPIES = """
+    select count(*)
+    from (
+        select i.conversation_id
+        from inbox i
+        where i.owner_id = %(owner)s and i.begun and i.last_activity_at > %(since)s
+        order by i.last_activity_at desc, i.conversation_id desc
+        limit %(limit)s
+    ) recent
+    join messages m on m.owner_id = %(owner)s and m.conversation_id = recent.conversation_id
+        and m.number = 1
+    where right(m.body, char_length(%(tail)s)) = %(tail)s and m.sent_at > %(since)s
+"""
