@@ -14,7 +14,7 @@ from io import BytesIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, negotiate_locale
-from babel.dates import format_skeleton
+from babel.dates import format_interval, format_skeleton
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
@@ -63,6 +63,20 @@ class Words:
     def date(self, at: datetime) -> str:
         """3 Dec 2026"""
         return self._in("yMMMd", at)
+
+    def days_between(self, first: datetime, last: datetime) -> str:
+        """4–27 Dec; one day alone where both are on it."""
+        return str(
+            format_interval(
+                self.local(first), self.local(last), "MMMd", locale=_locale(self.language)
+            )
+        )
+
+    def short_month(self, at: datetime) -> str:
+        """Dec"""
+        return str(
+            _locale(self.language).months["stand-alone"]["abbreviated"][self.local(at).month]
+        )
 
     def long_day(self, at: datetime) -> str:
         """3 December"""
