@@ -134,6 +134,16 @@ class Words:
         """48%"""
         return format_percent(share, locale=_locale(self.language))
 
+    def size(self, count: int) -> str:
+        """184 kB, 2.4 MB: bytes in steps of a thousand, as devices count them."""
+        if count < 1000:
+            sentence = self.ngettext("%(num)s byte", "%(num)s bytes", count)
+            return sentence % {"num": self.number(count)}
+        if count < 999_500:
+            return self.gettext("%(num)s kB") % {"num": self.number(round(count / 1000))}
+        shown = format_decimal(count / 1_000_000, "#,##0.#", locale=_locale(self.language))
+        return self.gettext("%(num)s MB") % {"num": shown}
+
     def days(self, span: timedelta) -> str:
         """How long that is, in whole days begun: 1 day, 86 days."""
         count = -(-span // timedelta(days=1))

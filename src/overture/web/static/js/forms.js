@@ -97,8 +97,10 @@ function stopSaving(form) {
 
 function save(form) {
   later(form, 800, () => {
-    if (form.ariaBusy !== "true")
-      go(form.dataset.save, { method: "POST", body: new FormData(form), part: "save" }).catch(() => {});
+    if (form.ariaBusy === "true") return;
+    const body = new FormData(form);
+    body.delete("files"); // they go with the message alone
+    go(form.dataset.save, { method: "POST", body, part: "save" }).catch(() => {});
   });
 }
 
