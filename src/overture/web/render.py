@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from overture.core.files import FILE_BYTES_MAX, FILES_A_MESSAGE_MAX, KINDS
 from overture.web.assets import assets
 from overture.web.words import LANGUAGES, Words, translations
 
@@ -71,6 +72,11 @@ def environment(language: str) -> Environment:
             "icon": icon,
             "avatar": avatar,
             "languages": LANGUAGES,
+            "file_limits": {
+                "accept": ",".join(f".{ending}" for ending in KINDS),
+                "bytes": FILE_BYTES_MAX,
+                "count": FILES_A_MESSAGE_MAX,
+            },
         }
     )
     return made

@@ -1,4 +1,5 @@
 // What every page loads. Each module listens on the document, so that it serves what comes later too.
 import "./live.js";
 import "./forms.js";
+import "./files.js";
 import "./stream.js";
