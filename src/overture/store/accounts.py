@@ -1,15 +1,14 @@
 """Accounts in SQL: who is signed in, and with which address and password members sign in."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
+from overture.core.accounts import DEVICE_MAX, SESSION_IDLE
 from overture.core.ids import MemberId
-from overture.store.db import Tx, all_rows, as_json
-
-# A session ends when it is not used for so long.
-SESSION_IDLE = timedelta(days=30)
+from overture.store.db import Tx, all_rows, as_json, one_row
 
 
 class Viewer(msgspec.Struct, frozen=True):
@@ -31,6 +30,29 @@ class Viewer(msgspec.Struct, frozen=True):
     theme: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A member who has set a password. `password` is as `actions.passwords` made it."""
+
+    member: MemberId
+    name: str
+    handle: str
+    email: str
+    verified_at: datetime | None
+    password: str
+    password_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unopened:
+    """A member who has an address and has set no password yet; not `claimed`: imported."""
+
+    member: MemberId
+    name: str
+    email: str
+    claimed: bool
+
+
 async def sessions_of(tx: Tx, presented: Sequence[str]) -> list[Viewer | None]:
     """Who is signed in, for each of these SHA-256 of cookies in hexadecimal; None where nobody is."""
     asked = [{"place": place, "hash": each} for place, each in enumerate(presented)]
@@ -39,6 +61,89 @@ async def sessions_of(tx: Tx, presented: Sequence[str]) -> list[Viewer | None]:
     for place, *columns in await all_rows(tx, _VIEWERS, params):
         found[place] = Viewer(*columns)
     return found
+
+
+async def by_address(tx: Tx, address: str) -> Account | None:
+    """Whose this address is, folded as it must be, to sign in with."""
+    row = await one_row(tx, _BY_ADDRESS, (address,))
+    return None if row is None else Account(*row)
+
+
+async def of(tx: Tx, member: MemberId, *, lock: bool = False) -> Account | None:
+    """The member's account. `lock` keeps it from being changed or closed meanwhile."""
+    row = await one_row(tx, _LOCKED if lock else _OF, (member,))
+    return None if row is None else Account(*row)
+
+
+async def unopened(tx: Tx, address: str) -> Unopened | None:
+    """Who has this address, folded as it must be, and no password: rather a claimed member."""
+    row = await one_row(tx, _UNOPENED, (address,))
+    return None if row is None else Unopened(*row)
+
+
+async def unopened_member(tx: Tx, member: MemberId) -> Unopened | None:
+    """The member where they have no password yet, locked against being changed or closed."""
+    row = await one_row(tx, _UNOPENED_MEMBER, (member,))
+    return None if row is None else Unopened(*row)
+
+
+async def take_address(tx: Tx, address: str, member: MemberId) -> bool:
+    """Makes an address this member's to sign in with: whether it could be had, or was theirs."""
+    return await one_row(tx, _TAKE_ADDRESS, (address, member, address, member)) is not None
+
+
+async def add(
+    tx: Tx, member: MemberId, *, email: str, password: str, verified: bool, claim: bool = False
+) -> None:
+    """Gives a member whose address was taken a password; `claim` makes an imported one their own."""
+    await tx.execute(_ADD, (member, email, password, verified))
+    await tx.execute(_CLAIM, (email, claim, member))
+
+
+async def set_password(tx: Tx, member: MemberId, password: str) -> None:
+    await tx.execute(_RENEW, (password, member))
+
+
+async def rehash(tx: Tx, member: MemberId, *, before: str, after: str) -> None:
+    """Stores the same password made anew, where it is still the same."""
+    await tx.execute(_REHASH, (after, member, before))
+
+
+async def verify(tx: Tx, member: MemberId) -> None:
+    await tx.execute(_VERIFY, (member,))
+
+
+async def change_email(tx: Tx, account: Account, *, email: str, before: str) -> None:
+    """Moves an account to an address that was taken for it; `before` is the old one, folded."""
+    await tx.execute(
+        "delete from emails where address = %s and member_id = %s", (before, account.member)
+    )
+    await tx.execute(_CHANGE_EMAIL, (email, account.member))
+    await tx.execute("update members set email = %s where id = %s", (email, account.member))
+
+
+async def is_known_device(tx: Tx, device: str, address: str) -> bool:
+    """Whether the browser of this SHA-256, in hexadecimal, signed in with this address before."""
+    params = {"device": device, "address": address, "oldest": DEVICE_MAX}
+    return await one_row(tx, _KNOWN_DEVICE, params) is not None
+
+
+async def know_device(tx: Tx, device: str, member: MemberId) -> None:
+    await tx.execute(_KNOW_DEVICE, (device, member))
+
+
+async def forget_devices(tx: Tx, member: MemberId) -> None:
+    await tx.execute("delete from devices where member_id = %s", (member,))
+
+
+async def prune(tx: Tx) -> None:
+    """Deletes what is over: sessions, links, counted tries, browsers not seen for long."""
+    await tx.execute(
+        "delete from sessions where expires_at <= now() or seen_at <= now() - %s", (SESSION_IDLE,)
+    )
+    await tx.execute("delete from account_links where expires_at <= now()")
+    await tx.execute("delete from attempts where ends_at <= now()")
+    await tx.execute("delete from devices where seen_at <= now() - %s", (DEVICE_MAX,))
 
 
 # Sessions live by the real clock, Premium by the installation's. That a session was used is noted
@@ -80,4 +185,67 @@ _VIEWERS = """
         where m.id = a.member_id and m.closed_at is null
         offset 0
     ) m
+"""
+_ACCOUNT = """
+    select a.member_id, m.name, m.handle, a.email, a.verified_at, a.password, a.password_at
+    from accounts a
+    join members m on m.id = a.member_id and m.closed_at is null
+"""
+_BY_ADDRESS = f"""
+    {_ACCOUNT}
+    where a.member_id = (select e.member_id from emails e where e.address = %s)
+"""
+_OF = f"{_ACCOUNT} where a.member_id = %s"
+_LOCKED = f"{_OF} for update of m, a"
+_UNOPENED = """
+    select m.id, m.name, m.email, m.claimed
+    from members m
+    where lower(m.email) = %s and m.closed_at is null
+        and not exists (select from accounts a where a.member_id = m.id)
+    order by m.claimed desc, m.id
+    limit 1
+"""
+_UNOPENED_MEMBER = """
+    select m.id, m.name, m.email, m.claimed
+    from members m
+    where m.id = %s and m.closed_at is null
+        and not exists (select from accounts a where a.member_id = m.id)
+    for update of m
+"""
+_TAKE_ADDRESS = """
+    with taken as (
+        insert into emails (address, member_id) values (%s, %s)
+        on conflict (address) do nothing
+        returning address
+    )
+    select address from taken
+    union all
+    select e.address from emails e where e.address = %s and e.member_id = %s
+"""
+_ADD = """
+    insert into accounts (member_id, email, password, verified_at)
+    values (%s, %s, %s, case when %s then now() end)
+"""
+_CLAIM = "update members set email = %s, claimed = claimed or %s where id = %s"
+_RENEW = """
+    update accounts
+    set password = %s, password_at = now()
+    where member_id = %s
+"""
+_REHASH = "update accounts set password = %s where member_id = %s and password = %s"
+_VERIFY = """
+    update accounts
+    set verified_at = coalesce(verified_at, now())
+    where member_id = %s
+"""
+_CHANGE_EMAIL = "update accounts set email = %s, verified_at = now() where member_id = %s"
+_KNOWN_DEVICE = """
+    select d.hash
+    from emails e
+    join devices d on d.hash = decode(%(device)s, 'hex') and d.member_id = e.member_id
+    where e.address = %(address)s and d.seen_at > now() - %(oldest)s
+"""
+_KNOW_DEVICE = """
+    insert into devices (hash, member_id) values (decode(%s, 'hex'), %s)
+    on conflict (hash, member_id) do update set seen_at = now()
 """

@@ -1,1 +1,81 @@
 """Browsers that are signed in, in SQL. Who a cookie belongs to is found in `accounts`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from overture.core.accounts import SESSION_IDLE, SESSION_MAX
+from overture.core.ids import MemberId
+from overture.store.db import Tx, all_rows
+
+# Of more browsers than this at once, those not used for longest are signed out.
+SESSIONS_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A browser that is signed in: from where, and what it called itself, when it did so."""
+
+    id: str
+    created_at: datetime
+    seen_at: datetime
+    client: str
+    agent: str
+
+
+async def add(
+    tx: Tx, member: MemberId, *, session: str, sha256: str, client: str, agent: str
+) -> None:
+    """Signs a browser in. `session` is the new session's id, `sha256` that of its secret, as hex."""
+    await tx.execute(_ADD, (sha256, session, member, SESSION_MAX, client, agent))
+    await tx.execute(_DROP_OLDEST, (member, SESSIONS_MAX))
+
+
+async def mine(tx: Tx, member: MemberId) -> Sequence[Session]:
+    """The member's, the last to be used first."""
+    return [Session(*row) for row in await all_rows(tx, _MINE, (member, SESSION_IDLE))]
+
+
+async def end(tx: Tx, sha256: str) -> tuple[MemberId, str] | None:
+    """Ends the session of this secret: whose it was, and its id."""
+    rows = await all_rows(tx, _END, (sha256,))
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
+async def end_one(tx: Tx, member: MemberId, session: str) -> bool:
+    """Ends one of the member's sessions; False where they have none of this id."""
+    return bool(await all_rows(tx, _END_ONE, (member, session)))
+
+
+async def end_all(tx: Tx, member: MemberId, *, but: str | None = None) -> list[str]:
+    """Ends the member's sessions, all `but` the one of this id: the ids of those that ended."""
+    return [row[0] for row in await all_rows(tx, _END_ALL, (member, but, but))]
+
+
+_ADD = """
+    insert into sessions (hash, id, member_id, expires_at, client, agent)
+    values (decode(%s, 'hex'), %s, %s, now() + %s, %s, %s)
+"""
+_DROP_OLDEST = """
+    delete from sessions s
+    where s.hash in (
+        select o.hash
+        from sessions o
+        where o.member_id = %s
+        order by o.seen_at desc, o.id desc
+        offset %s
+    )
+"""
+_MINE = """
+    select s.id, s.created_at, s.seen_at, s.client, s.agent
+    from sessions s
+    where s.member_id = %s and s.expires_at > now() and s.seen_at > now() - %s
+    order by s.seen_at desc, s.id desc
+"""
+_END = "delete from sessions where hash = decode(%s, 'hex') returning member_id, id"
+_END_ONE = "delete from sessions where member_id = %s and id = %s returning id"
+_END_ALL = """
+    delete from sessions
+    where member_id = %s and (%s::uuid is null or id <> %s::uuid)
+    returning id
+"""
