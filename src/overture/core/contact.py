@@ -65,8 +65,8 @@ class Contact:
     """The decision. `code` is None exactly where it is a yes.
 
     `credits` is the price; `pool` and `balance` tell of the pool that would pay, where one would.
-    `into` is the conversation that the message goes to, None for a new one; `responds` says that it
-    is the response to a pending InMail there.
+    `into` is the conversation that the message goes to, None for a new one, and for PENDING_INMAIL the
+    one that stands in the way; `responds` says that it is the response to a pending InMail there.
     """
 
     code: Refusal | None
@@ -116,7 +116,7 @@ def begin(
     policy = book.at(now)
     earlier = _unanswered(writer.id, pair, policy)
     if earlier is not None and not (policy.follow_ups and earlier.state is State.PENDING):
-        return _no(Refusal.PENDING_INMAIL)
+        return Contact(Refusal.PENDING_INMAIL, remedy=_NO_REMEDY, into=earlier)
     if not reachable or not other.accepts_inmail:
         return _no(Refusal.RECIPIENT_UNAVAILABLE)
     return _price(

@@ -2,9 +2,10 @@
 //
 //   <form data-live>            sent by script, answered with patches; data-reset empties it then
 //   <form data-live data-undo="10">  waits that long first; its <template data-toast> says so and has a
-//                               button[data-cancel]. Leaving the page sends it at once, and never twice
+//                               button[data-cancel]. Leaving the page sends it at once, and never twice.
+//                               What a button[formaction] sends does not wait
 //   <textarea data-count="ID" data-max="2000">  the output ID shows its code points, as the server counts
-//   <form data-save=URL>        posted there a moment after the last change
+//   <form data-save=URL>        posted there a moment after the last change, and when the page goes away
 //   <input data-suggest=URL>    fetched with its text as q, as one types
 //   <textarea data-ping=URL>    posted there now and then while one types
 import { go, offline, patch } from "./live.js";
@@ -23,7 +24,7 @@ addEventListener("submit", (event) => {
   }
   form.ariaBusy = "true";
   stopSaving(form);
-  if (form.dataset.undo) hold(form, url, data);
+  if (form.dataset.undo && !event.submitter?.hasAttribute("formaction")) hold(form, url, data);
   else send(form, url, data);
 });
 
@@ -66,7 +67,7 @@ function hold(form, url, data) {
     form.inert = false;
     form.classList.remove("held");
     form.dispatchEvent(new Event("undone", { bubbles: true }));
-    form.querySelector("textarea, button")?.focus();
+    (form.querySelector("textarea") ?? form.querySelector("button"))?.focus();
   });
   held.set(form, (init) => {
     end();
@@ -82,6 +83,8 @@ function hold(form, url, data) {
 // A page that goes away sends what waits; the request outlives it.
 addEventListener("pagehide", () => {
   for (const now of [...held.values()]) now({ keepalive: true });
+  for (const form of document.querySelectorAll("form[data-changed]"))
+    if (form.ariaBusy !== "true") saveNow(form, form.dataset.save, { keepalive: true });
 });
 
 const timers = new WeakMap(); // from an element to what it is about to do
@@ -96,12 +99,26 @@ function stopSaving(form) {
 }
 
 function save(form) {
+  form.dataset.changed = "";
   later(form, 800, () => {
-    if (form.ariaBusy === "true") return;
-    const body = new FormData(form);
-    body.delete("files"); // they go with the message alone
-    go(form.dataset.save, { method: "POST", body, part: "save" }).catch(() => {});
+    if (form.ariaBusy !== "true") saveNow(form);
   });
+}
+
+// Posts what the form holds now: true where it was taken, false where not, undefined without a network.
+// A form whose text is not kept has the class "unsaved".
+export async function saveNow(form, url = form.dataset.save, init = {}) {
+  stopSaving(form);
+  delete form.dataset.changed;
+  const body = new FormData(form);
+  body.delete("files"); // they go with the message alone
+  try {
+    const { ok } = await go(url, { method: "POST", body, part: "save", ...init });
+    form.classList.toggle("unsaved", !ok && url === form.dataset.save);
+    return ok;
+  } catch {
+    form.classList.add("unsaved");
+  }
 }
 
 function count(field) {
