@@ -68,6 +68,7 @@ class Held:
     pool: str
     balance: int
     plan: str | None
+    next_plan: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +147,14 @@ class Sheet:
 async def held(tx: Tx, member: MemberId, now: datetime, book: PolicyBook) -> tuple[Held, ...]:
     """Every pool that the member has an account in, in the policy's order."""
     read = await accounts.accounts(tx, member)
-    return tuple(
-        Held(pool, account.balance, account.subscription.plan if account.subscription else None)
-        for pool in book.at(now).pools
-        if pool in read
-        for account in (rules.settle(read[pool].account, now, book).account,)
-    )
+    found: list[Held] = []
+    for pool in book.at(now).pools:
+        if pool in read:
+            account = rules.settle(read[pool].account, now, book).account
+            runs = account.subscription
+            plan, waits = (runs.plan, runs.next_plan) if runs else (None, None)
+            found.append(Held(pool, account.balance, plan, waits))
+    return tuple(found)
 
 
 async def sheet(
