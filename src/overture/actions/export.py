@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from io import BytesIO
+from tempfile import TemporaryFile
 from typing import IO
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
@@ -11,7 +11,8 @@ import msgspec
 
 from overture.actions.credits import LedgerEntry, ledger
 from overture.actions.subscriptions import premium
-from overture.core.ids import ConversationId, MemberId
+from overture.core.files import File
+from overture.core.ids import ConversationId, FileId, MemberId
 from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
 from overture.store import export as store
@@ -20,18 +21,20 @@ from overture.store.db import Tx
 _ENTRIES_AT_ONCE = 1000
 
 
-async def export(tx: Tx, member: MemberId, now: datetime, book: PolicyBook) -> bytes:
-    """The zip, of one moment of the database. `tx` is a connection outside any transaction.
+async def export(tx: Tx, member: MemberId, now: datetime, book: PolicyBook) -> IO[bytes]:
+    """The zip, of one moment of the database, in a file without a name that is gone once closed: with
+    what others sent it may not fit into memory. `tx` is a connection outside any transaction.
 
     Nothing is in it that the member could not see otherwise: not what was withdrawn before they
     answered, and no token's text.
     """
-    made = BytesIO()
+    made = TemporaryFile()  # noqa: SIM115  whoever is given it closes it
     async with tx.transaction():
         await tx.execute("set transaction isolation level repeatable read, read only")
         with ZipFile(made, "w", ZIP_DEFLATED) as archive:
             await _fill(_Archive(archive, now), tx, member, now, book)
-    return made.getvalue()
+    _ = made.seek(0)
+    return made
 
 
 class _Archive:
@@ -71,8 +74,12 @@ async def _fill(
     await archive.add_json("drafts.json", own.drafts)
     await archive.add_json("reports.json", own.reports)
     await archive.add_json("tokens.json", own.tokens)
+    await archive.add_json("account.json", own.accounts[0] if own.accounts else {})
+    await archive.add_json("sessions.json", own.sessions)
     with archive.open("conversations.json") as file:
-        await _write_conversations(file, tx, member)
+        sent = await _write_conversations(file, tx, member)
+    for name, conversation_id, file_id in sent:
+        await archive.add(name, await store.content(tx, member, conversation_id, file_id))
 
 
 async def _statement(
@@ -97,15 +104,35 @@ def _line(line: LedgerEntry) -> dict[str, object]:
     return {"id": line.id, "pool": line.pool, **fields}
 
 
-async def _write_conversations(file: IO[bytes], tx: Tx, member: MemberId) -> None:
-    """A list of all, written in parts: a long-standing member's does not fit into memory twice."""
+async def _write_conversations(
+    file: IO[bytes], tx: Tx, member: MemberId
+) -> list[tuple[str, ConversationId, FileId]]:
+    """A list of all, written in parts: a long-standing member's does not fit into memory twice.
+
+    Returns where in the archive their files are to be found.
+    """
+    files: list[tuple[str, ConversationId, FileId]] = []
     before = b"["
     after: ConversationId | None = None
     while found := await store.conversations(tx, member, after):
         after = found[-1]["id"]
+        for conversation in found:
+            for message in conversation["messages"]:
+                message["files"] = [
+                    _located(files, conversation["id"], each) for each in message["files"]
+                ]
         await asyncio.to_thread(file.write, before + _items(found))
         before = b","
     await asyncio.to_thread(file.write, b"[]" if after is None else b"\n]")
+    return files
+
+
+def _located(
+    files: list[tuple[str, ConversationId, FileId]], conversation_id: ConversationId, file: File
+) -> dict[str, object]:
+    name = f"files/{conversation_id}/{file.id}/{file.name}"
+    files.append((name, conversation_id, file.id))
+    return {"name": file.name, "kind": file.kind, "bytes": file.bytes, "is_at": name}
 
 
 def _items(values: Sequence[object]) -> bytes:
@@ -127,11 +154,15 @@ invitations.json    invitations that you sent (outgoing) and received
 blocks.json         members you have blocked
 conversations.json  your conversations, each with its messages; of an InMail that was withdrawn
                     before you answered, only that
+files/              the files that came with your messages and those of others; conversations.json
+                    says where each is
 drafts.json         what you were writing and have not sent
 subscriptions.json  the plans that run, with their credits, and what you asked for over time
 ledger.json         every credit that came and went, with the reason and the balance after it
 reports.json        what you reported to the operator
 tokens.json         your access tokens, without their secret text
+account.json        the address that you sign in with, and since when your password is the one it is
+sessions.json       the browsers where you are signed in
 
 Instants are in UTC (RFC 3339). Ids name the same thing in every file.
 """

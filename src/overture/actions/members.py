@@ -11,9 +11,10 @@ from overture.core.ids import MemberId
 from overture.core.refusals import Refusal
 from overture.core.sending import Event
 from overture.core.text import BadText
+from overture.store import accounts
 from overture.store import members as store
 from overture.store.db import Tx
-from overture.store.members import Member, Preferences, Profile
+from overture.store.members import Display, Member, Preferences, Profile
 from overture.store.outbox import tell
 from overture.store.pages import Page
 
@@ -137,6 +138,10 @@ async def update(
         return Refusal.NO_SUCH_MEMBER
     fields = Fields()
     after = _changed(before, changes, fields)
+    if after.email != before.email and await accounts.of(tx, member) is not None:
+        fields.refuse(
+            "email", "They sign in with their address: it is changed in the settings, by password."
+        )
     if (invalid := fields.invalid) is not None:
         return invalid
     if after.handle != before.handle:
@@ -182,6 +187,16 @@ async def change_preferences(
         await store.change_preferences(tx, member, after)
         await tell(tx, [Event(member, "preferences.changed", now, {})])
     return after
+
+
+async def display(tx: Tx, member: MemberId) -> Display | Refusal:
+    return await store.display(tx, member) or Refusal.NO_SUCH_MEMBER
+
+
+async def change_display(tx: Tx, member: MemberId, display: Display, now: datetime) -> None:
+    """How pages look to the member from now on, in every browser of theirs."""
+    await store.change_display(tx, member, display)
+    await tell(tx, [Event(member, "preferences.changed", now, {})])
 
 
 def _changed(before: Member, changes: ProfileChanges, fields: Fields) -> Member:

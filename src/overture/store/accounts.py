@@ -92,12 +92,14 @@ async def take_address(tx: Tx, address: str, member: MemberId) -> bool:
     return await one_row(tx, _TAKE_ADDRESS, (address, member, address, member)) is not None
 
 
-async def add(
-    tx: Tx, member: MemberId, *, email: str, password: str, verified: bool, claim: bool = False
-) -> None:
-    """Gives a member whose address was taken a password; `claim` makes an imported one their own."""
+async def drop_address(tx: Tx, address: str, member: MemberId) -> None:
+    await tx.execute("delete from emails where address = %s and member_id = %s", (address, member))
+
+
+async def add(tx: Tx, member: MemberId, *, email: str, password: str, verified: bool) -> None:
+    """Gives a member whose address was taken a password; an imported one is their own from now on."""
     await tx.execute(_ADD, (member, email, password, verified))
-    await tx.execute(_CLAIM, (email, claim, member))
+    await tx.execute("update members set email = %s, claimed = true where id = %s", (email, member))
 
 
 async def set_password(tx: Tx, member: MemberId, password: str) -> None:
@@ -113,13 +115,10 @@ async def verify(tx: Tx, member: MemberId) -> None:
     await tx.execute(_VERIFY, (member,))
 
 
-async def change_email(tx: Tx, account: Account, *, email: str, before: str) -> None:
-    """Moves an account to an address that was taken for it; `before` is the old one, folded."""
-    await tx.execute(
-        "delete from emails where address = %s and member_id = %s", (before, account.member)
-    )
-    await tx.execute(_CHANGE_EMAIL, (email, account.member))
-    await tx.execute("update members set email = %s where id = %s", (email, account.member))
+async def change_email(tx: Tx, member: MemberId, email: str) -> None:
+    """Moves an account to an address that was taken for it, and is shown to be the member's."""
+    await tx.execute(_CHANGE_EMAIL, (email, member))
+    await tx.execute("update members set email = %s where id = %s", (email, member))
 
 
 async def is_known_device(tx: Tx, device: str, address: str) -> bool:
@@ -226,7 +225,6 @@ _ADD = """
     insert into accounts (member_id, email, password, verified_at)
     values (%s, %s, %s, case when %s then now() end)
 """
-_CLAIM = "update members set email = %s, claimed = claimed or %s where id = %s"
 _RENEW = """
     update accounts
     set password = %s, password_at = now()

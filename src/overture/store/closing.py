@@ -284,7 +284,7 @@ _CLOSE = """
     update members
     set closed_at = %(now)s, premium_until = null, handle = '', name = '', headline = '',
         company = '', location = '', time_zone = 'UTC', email = null, external_id = null,
-        search_text = ''
+        search_text = '', language = null, theme = null, shortcuts = true
     where id = %(member)s
 """
 _ERASURE: Sequence[Any] = (
@@ -308,6 +308,12 @@ _ERASURE: Sequence[Any] = (
     "delete from open_profile_sends where owner_id = %(member)s",
     "delete from idempotency_keys where owner_id = %(member)s",
     _REVOKE_TOKENS,
+    "delete from accounts where member_id = %(member)s",
+    "delete from emails where member_id = %(member)s",
+    "delete from sessions where member_id = %(member)s",
+    "delete from devices where member_id = %(member)s",
+    "delete from account_links where member_id = %(member)s",
+    "delete from mails where member_id = %(member)s",
     _FREE_HANDLE,
     _FREE_EXTERNAL_ID,
     "delete from imported_profiles where member_id = %(member)s",

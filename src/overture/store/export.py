@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
-from overture.core.ids import ConversationId, MemberId
+from overture.core.ids import ConversationId, FileId, MemberId
 from overture.store.db import Tx, all_rows
-from overture.store.inbox import decode_participants
+from overture.store.inbox import decode_files, decode_participants
 
 Row = dict[str, Any]
 _AT_ONCE = 200
@@ -25,6 +25,8 @@ class Own:
     reports: list[Row]
     drafts: list[Row]
     tokens: list[Row]
+    accounts: list[Row]
+    sessions: list[Row]
 
 
 async def own(tx: Tx, member: MemberId) -> Own:
@@ -41,6 +43,8 @@ async def own(tx: Tx, member: MemberId) -> Own:
         reports=await _rows(tx, _REPORTS, of),
         drafts=await _rows(tx, _DRAFTS, of),
         tokens=await _rows(tx, _TOKENS, of),
+        accounts=await _rows(tx, _ACCOUNTS, of),
+        sessions=await _rows(tx, _SESSIONS, of),
     )
 
 
@@ -59,8 +63,20 @@ async def conversations(tx: Tx, member: MemberId, after: ConversationId | None) 
             row["participants"] = decode_participants(row["participants"])
     params = {"member": member, "after": after or _LEAST_ID, "last": found[-1]["id"]}
     for conversation, *columns in await all_rows(tx, _MESSAGES, params):
-        by_id[conversation].append(dict(zip(_MESSAGE_NAMES, columns, strict=True)))
+        message: Row = dict(zip(_MESSAGE_NAMES, columns, strict=True))
+        message["files"] = [] if message["files"] is None else decode_files(message["files"])
+        by_id[conversation].append(message)
     return found
+
+
+async def content(
+    tx: Tx, member: MemberId, conversation_id: ConversationId, file_id: FileId
+) -> bytes:
+    """What is in a file of one of the member's conversations."""
+    cursor = await tx.execute(_CONTENT, (member, conversation_id, file_id), binary=True)
+    row = await cursor.fetchone()
+    assert row is not None, "a file that a message names is there, at one moment of the database"
+    return row[0]
 
 
 async def _rows(tx: Tx, statement: LiteralString, params: Mapping[str, object]) -> list[Row]:
@@ -77,7 +93,8 @@ _PROFILE = """
     where id = %(member)s
 """
 _PREFERENCES = """
-    select accept_inmail, open_profile, receipts_and_typing, email_notifications, time_zone
+    select accept_inmail, open_profile, receipts_and_typing, email_notifications, time_zone, language,
+        theme
     from members
     where id = %(member)s
 """
@@ -130,11 +147,22 @@ _TOKENS = """
     where member_id = %(member)s
     order by created_at, id
 """
+_ACCOUNTS = """
+    select email, verified_at, password_at as password_set_at
+    from accounts
+    where member_id = %(member)s
+"""
+_SESSIONS = """
+    select id, created_at, seen_at, expires_at, client, agent
+    from sessions
+    where member_id = %(member)s
+    order by created_at, id
+"""
 _CONVERSATIONS = """
     select i.conversation_id as id, i.kind, i.state, i.subject, i.begun as begun_by_me,
         i.counterpart_id as with_id, i.counterpart_handle as with_handle,
         i.counterpart_name as with_name, i.participants, i.box, i.unread, i.read_at, c.started_at,
-        i.last_activity_at, i.credits
+        i.last_activity_at, i.credits, i.starred, i.muted, i.snoozed_until
     from inbox i
     join conversations c on c.owner_id = i.home_id and c.id = i.conversation_id
     where i.owner_id = %(member)s and i.conversation_id > %(after)s
@@ -142,12 +170,19 @@ _CONVERSATIONS = """
     limit %(limit)s
 """
 # Of a withdrawn InMail its recipient sees only that it was withdrawn.
-_MESSAGE_NAMES = ("id", "number", "sender_id", "sent_at", "body", "quick_reply")
+_MESSAGE_NAMES = ("id", "number", "sender_id", "sent_at", "body", "quick_reply", "files")
 _MESSAGES = """
-    select m.conversation_id, m.id, m.number, m.sender_id, m.sent_at, m.body, m.quick_reply
+    select m.conversation_id, m.id, m.number, m.sender_id, m.sent_at, m.body, m.quick_reply,
+        m.files
     from inbox i
     join messages m on m.owner_id = i.home_id and m.conversation_id = i.conversation_id
     where i.owner_id = %(member)s and i.conversation_id > %(after)s
         and i.conversation_id <= %(last)s and (i.begun or i.state <> 'withdrawn')
     order by m.conversation_id, m.number
+"""
+_CONTENT = """
+    select f.content
+    from inbox i
+    join files f on f.owner_id = i.home_id and f.conversation_id = i.conversation_id
+    where i.owner_id = %s and i.conversation_id = %s and f.id = %s
 """

@@ -23,6 +23,7 @@ create table emails (
     member_id uuid not null,
     constraint emails_pk primary key (address)
 );
+create index emails_of_member on emails (member_id);
 
 -- Browsers that are signed in, by the SHA-256 of their cookie. `id` is what the member's own list of
 -- them goes by.
