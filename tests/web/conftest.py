@@ -72,11 +72,15 @@ class Place:
 
     async def signed_in(self, member: MemberId) -> Browser:
         """A browser with a session of this member's."""
-        from overture.store import accounts
+        from overture.store import sessions
 
         browser, secret = self.browser(), f"session-{ids.new()}"
         digest = sha256(secret.encode()).hexdigest()
-        await self.town.do(lambda tx: accounts.open_session(tx, member, digest, ids.new()))
+        await self.town.do(
+            lambda tx: sessions.add(
+                tx, member, session=str(ids.new()), sha256=digest, client="", agent="a test"
+            )
+        )
         browser.http.cookies.set("session", secret, domain="overture.example")
         browser.id = member
         return browser
