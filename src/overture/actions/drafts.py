@@ -8,7 +8,7 @@ from overture.actions.fields import Fields, Invalid
 from overture.core import advice, text
 from overture.core.ids import ConversationId, MemberId
 from overture.core.refusals import Refusal
-from overture.core.text import BadText
+from overture.core.text import BadText, Sentence
 from overture.store import drafts as store
 from overture.store.db import Tx
 from overture.store.drafts import NOBODY, Draft, Kind, Listed, Place
@@ -118,5 +118,11 @@ async def _unknown(tx: Tx, owner: MemberId, place: Place) -> Refusal | None:
 def _kept(raw: str, chars_max: int) -> str | BadText:
     kept = text.normal(_NOT_TEXT.sub("", raw))
     if len(kept) > chars_max:
-        return BadText(f"This has {len(kept)} characters; a draft keeps at most {chars_max}.")
+        return BadText(
+            Sentence(
+                "This has %(count)s characters; a draft keeps at most %(most)s.",
+                count=len(kept),
+                most=chars_max,
+            )
+        )
     return kept

@@ -21,7 +21,7 @@ from overture.actions.lanes import Overloaded
 from overture.store.accounts import Viewer
 from overture.store.db import Tx, Unavailable
 from overture.store.pages import BadCursor
-from overture.web import assets, files, guard, home, premium, settings
+from overture.web import assets, compose, files, guard, home, premium, settings
 from overture.web.context import Site
 from overture.web.render import html
 from overture.web.shell import NOBODY, shell
@@ -29,7 +29,7 @@ from overture.web.visit import Absent, Answer, Done, Go, Handler, No, Page, Patc
 from overture.web.words import wanted_language, words_of
 
 # Every module of pages; a new one is added here.
-MODULES: tuple[ModuleType, ...] = (files, home, premium, settings)
+MODULES: tuple[ModuleType, ...] = (compose, files, home, premium, settings)
 
 SESSION_COOKIE = "session"
 _NOTICE_COOKIE = "notice"

@@ -2,4 +2,5 @@
 import "./live.js";
 import "./forms.js";
 import "./files.js";
+import "./compose.js";
 import "./stream.js";
