@@ -14,7 +14,7 @@ from io import BytesIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, negotiate_locale
-from babel.dates import format_interval, format_skeleton
+from babel.dates import format_date, format_interval, format_skeleton
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
@@ -84,7 +84,8 @@ class Words:
 
     def long_date(self, at: datetime) -> str:
         """3 December 2026"""
-        return self._in("yMMMMd", at)
+        # No locale has a skeleton of its own for it, and Babel's nearest has the short month.
+        return format_date(self.local(at), "long", locale=_locale(self.language))
 
     def month(self, at: datetime) -> str:
         """December"""
