@@ -48,7 +48,8 @@ class Problem(Exception):
         return document | dict(self.more)
 
     def body(self) -> bytes:
-        return msgspec.json.encode(self.document())
+        # A sentence is more than a text, of which a program is told the text.
+        return msgspec.json.encode(self.document(), enc_hook=str)
 
 
 def refused(refusal: Refusal, status: int, more: Mapping[str, Any] | None = None) -> Problem:
