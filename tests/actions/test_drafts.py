@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from io import BytesIO
 from zipfile import ZipFile
 
 import pytest
@@ -177,7 +176,7 @@ async def test_drafts_are_in_the_export_and_go_with_the_account(town: Town):
     await saves(town, ada, Place.letter(grace), "Dear Grace", subject="Compilers")
 
     packed = await town.look(lambda tx: export(tx, ada, town.now, town.book))
-    with ZipFile(BytesIO(packed)) as archive:
+    with packed, ZipFile(packed) as archive:
         found = json.loads(archive.read("drafts.json"))
     await town.do(lambda tx: closing.close(tx, ada, town.now, town.book))
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from io import BytesIO
 from typing import Any
 from zipfile import ZipFile
 
@@ -29,7 +28,7 @@ async def town(database_url: str) -> AsyncIterator[Town]:
 
 async def exported(town: Town, member: MemberId) -> dict[str, Any]:
     packed = await town.look(lambda tx: export(tx, member, town.now, town.book))
-    with ZipFile(BytesIO(packed)) as archive:
+    with packed, ZipFile(packed) as archive:
         assert archive.testzip() is None
         texts = {name: archive.read(name).decode() for name in archive.namelist()}
     readme = texts.pop("README.txt")

@@ -1,16 +1,17 @@
 """Closing an account: what waits ends, the credits lapse, the personal data is erased."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from overture.actions.subscriptions import CancelAt, cancel
+from overture.actions.subscriptions import CancelAt, cancel, premium
 from overture.core.conversations import State
 from overture.core.ids import MemberId
 from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
 from overture.core.sending import Event
 from overture.store import closing as store
-from overture.store import conversations, credits
+from overture.store import conversations, credits, files
 from overture.store.closing import Pending
 from overture.store.conversations import Asked
 from overture.store.db import Conflict, Tx
@@ -18,6 +19,34 @@ from overture.store.outbox import tell
 
 # So many pending InMails are decided at once, so that a much sought-after member can leave too.
 _CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What closing an account would end now.
+
+    `withdrawn` and `returned` count the pending InMails that the member sent and received; `credits`
+    what all their pools hold; `file_bytes` what their files take.
+    """
+
+    withdrawn: int
+    returned: int
+    credits: int
+    file_bytes: int
+
+
+async def outlook(tx: Tx, member: MemberId, now: datetime, book: PolicyBook) -> Outlook:
+    """What `close` would do now."""
+    waiting = await store.pending(tx, member)
+    held = await premium(tx, member, now, book)
+    begun = sum(each.begun for each in waiting)
+    space = await files.space_of(tx, [member])
+    return Outlook(
+        withdrawn=begun,
+        returned=len(waiting) - begun,
+        credits=sum(pool.balance for pool in held.pools),
+        file_bytes=space.get(member, 0),
+    )
 
 
 async def close(tx: Tx, member: MemberId, now: datetime, book: PolicyBook) -> bool | Refusal:

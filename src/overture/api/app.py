@@ -5,8 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from os import SEEK_END
 from types import ModuleType
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import msgspec
 
@@ -55,6 +56,9 @@ MODULES: tuple[ModuleType, ...] = (
     premium,
 )
 
+# Of a file, so much is read and sent at once.
+_PART_BYTES = 256 * 1024
+
 _log = logging.getLogger("overture.api")
 _encode = msgspec.json.Encoder().encode
 
@@ -81,7 +85,7 @@ class _Node:
 @dataclass(slots=True)
 class _Response:
     status: int
-    body: bytes
+    body: bytes | IO[bytes]
     headers: list[tuple[bytes, bytes]]
 
 
@@ -129,7 +133,10 @@ class _Api:
         await send(
             {"type": "http.response.start", "status": response.status, "headers": response.headers}
         )
-        await send({"type": "http.response.body", "body": response.body})
+        if isinstance(response.body, bytes):
+            await send({"type": "http.response.body", "body": response.body})
+        else:
+            await _send_file(response.body, send)
 
     async def _respond(self, scope: Scope, receive: Receive) -> _Response:
         if scope["path"] in ("/healthz", "/readyz"):
@@ -198,6 +205,22 @@ class _Api:
             wait = self._context.writes.hit(caller.token)
         if wait:
             raise problems.rate_limited(wait)
+
+
+async def _send_file(file: IO[bytes], send: Send) -> None:
+    """A part at a time, and at its end the file is closed."""
+    with file:
+        while part := await asyncio.to_thread(file.read, _PART_BYTES):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _length(body: bytes | IO[bytes]) -> int:
+    if isinstance(body, bytes):
+        return len(body)
+    length = body.seek(0, SEEK_END)
+    _ = body.seek(0)
+    return length
 
 
 def _tree(described: Iterable[Operation]) -> _Node:
@@ -289,6 +312,7 @@ async def _write(tx: Tx, operation: Operation, call: Call, given: Mapping[str, A
     response = _response(operation, answer)
     if once is not None:
         body = _without_secrets(operation, answer) if operation.secrets else response.body
+        assert isinstance(body, bytes), "a file is never the answer to a POST"
         await keep(tx, [(once, Kept(response.status, body, once.fingerprint))])
     return response
 
@@ -321,7 +345,7 @@ def _response(operation: Operation, answer: Any) -> _Response:
         return replayed(answer)
     if isinstance(answer, Raw):
         headers = [(n.lower().encode(), v.encode()) for n, v in answer.headers.items()]
-        headers.append((b"content-length", str(len(answer.body)).encode()))
+        headers.append((b"content-length", b"%d" % _length(answer.body)))
         return _Response(operation.status, answer.body, headers)
     status, value = _success(operation, answer)
     return _json(status, b"" if value is None else _encode(value))

@@ -30,6 +30,7 @@ from enum import Enum
 from inspect import cleandoc
 from types import NoneType, UnionType
 from typing import (
+    IO,
     Annotated,
     Any,
     Generic,
@@ -79,9 +80,9 @@ class Reply(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A success that is not JSON, with its headers: a file."""
+    """A success that is not JSON, with its headers: a file, perhaps one that memory need not hold."""
 
-    body: bytes
+    body: bytes | IO[bytes]
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 

@@ -100,6 +100,15 @@ class Preferences:
     time_zone: str
 
 
+@dataclass(frozen=True, slots=True)
+class Display:
+    """How pages look to a member; None is as the browser asks. `shortcuts`: single keys do things."""
+
+    language: str | None
+    theme: str | None
+    shortcuts: bool
+
+
 def search_text(name: str, headline: str, company: str) -> str:
     """What a member is found by; the name comes first, and counts most."""
     return fold(f"{name} {headline} {company}")
@@ -206,6 +215,16 @@ async def change_preferences(tx: Tx, member: MemberId, preferences: Preferences)
             member,
         ),
     )
+
+
+async def display(tx: Tx, member: MemberId) -> Display | None:
+    """None where the account is closed or never was."""
+    row = await one_row(tx, _DISPLAY, (member,))
+    return None if row is None else Display(*row)
+
+
+async def change_display(tx: Tx, member: MemberId, display: Display) -> None:
+    await tx.execute(_UPDATE_DISPLAY, (display.language, display.theme, display.shortcuts, member))
 
 
 async def profile(
@@ -378,6 +397,16 @@ _PREFERENCES = """
     where m.id = %s and m.closed_at is null
 """
 _LOCKED_PREFERENCES = f"{_PREFERENCES} for update of m"
+_DISPLAY = """
+    select m.language, m.theme, m.shortcuts
+    from members m
+    where m.id = %s and m.closed_at is null
+"""
+_UPDATE_DISPLAY = """
+    update members
+    set language = %s, theme = %s, shortcuts = %s
+    where id = %s
+"""
 _UPDATE_PREFERENCES = """
     update members
     set accept_inmail = %s, open_profile = %s, receipts_and_typing = %s, email_notifications = %s,

@@ -29,3 +29,8 @@ create table file_space (
     bytes    bigint not null constraint file_space_not_negative check (bytes >= 0),
     constraint file_space_pk primary key (owner_id)
 );
+
+-- Settings ---------------------------------------------------------------------------------------------
+
+-- Whether single keys do things; who needs them for something else switches them off.
+alter table members add column shortcuts boolean not null default true;

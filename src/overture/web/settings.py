@@ -1,0 +1,219 @@
+"""Settings: what members decide about who writes to them, what is told, how it looks, and leaving."""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import IO
+from zoneinfo import available_timezones
+
+from babel import Locale
+from babel.core import get_global
+from babel.dates import get_timezone_location
+from starlette.responses import StreamingResponse
+
+from overture.actions import closing, members, network
+from overture.actions.export import export
+from overture.actions.fields import Invalid
+from overture.actions.members import PreferenceChanges
+from overture.core.ids import MemberId
+from overture.core.refusals import Refusal
+from overture.store.members import Display, Preferences
+from overture.store.network import Block, blocks
+from overture.web.visit import Absent, Answer, Done, Go, Page, Visit, act, page
+from overture.web.words import LANGUAGES, wanted_language, words_of
+
+THEMES = ("light", "dark")
+_BLOCKED_AT_ONCE = 50
+_PART_BYTES = 256 * 1024
+
+
+@page("/settings", transaction=False)
+async def settings(visit: Visit) -> Answer:
+    _ = visit
+    return Go("/settings/account")
+
+
+# Who may write ------------------------------------------------------------------------------------
+
+
+@page("/settings/inmail")
+async def inmail(visit: Visit) -> Answer:
+    daily = visit.site.book.at(visit.now).open_profile_daily
+    values = {"preferences": await _preferences(visit), "open_profile_daily": daily}
+    return Page("settings/inmail.html", values)
+
+
+@act("/settings/inmail")
+async def change_inmail(visit: Visit) -> Answer:
+    changes = PreferenceChanges(
+        accept_inmail="accept_inmail" in visit.form, open_profile="open_profile" in visit.form
+    )
+    return await _changed(visit, changes, "/settings/inmail")
+
+
+# What is told -------------------------------------------------------------------------------------
+
+
+@page("/settings/privacy")
+async def privacy(visit: Visit) -> Answer:
+    found = await blocks(
+        visit.tx,
+        visit.viewer.id,
+        cursor=visit.query.get("cursor"),
+        limit=_BLOCKED_AT_ONCE,
+        now=visit.now,
+    )
+    items: Sequence[Block] = found.items
+    return Page(
+        "settings/privacy.html",
+        {"preferences": await _preferences(visit), "blocked": items, "next": found.next},
+    )
+
+
+@act("/settings/privacy")
+async def change_privacy(visit: Visit) -> Answer:
+    changes = PreferenceChanges(receipts_and_typing="receipts_and_typing" in visit.form)
+    return await _changed(visit, changes, "/settings/privacy")
+
+
+@act("/settings/privacy/unblock/{member:uuid}")
+async def unblock(visit: Visit) -> Answer:
+    member = visit.id("member", MemberId)
+    done = await network.unblock(visit.tx, visit.viewer.id, member, visit.now)
+    if done is not None:
+        return visit.refused(done, url="/settings/privacy")
+    return Done(
+        "/settings/privacy",
+        patches="patches/unblocked.html",
+        values={"member": member},
+        notice=visit.words.gettext("Unblocked. You can write to each other again."),
+    )
+
+
+@page("/settings/notifications")
+async def notifications(visit: Visit) -> Answer:
+    return Page("settings/notifications.html", {"preferences": await _preferences(visit)})
+
+
+@act("/settings/notifications")
+async def change_notifications(visit: Visit) -> Answer:
+    changes = PreferenceChanges(email_notifications="email_notifications" in visit.form)
+    return await _changed(visit, changes, "/settings/notifications")
+
+
+# How it looks -------------------------------------------------------------------------------------
+
+
+@page("/settings/display")
+async def display(visit: Visit) -> Answer:
+    shown = await members.display(visit.tx, visit.viewer.id)
+    if isinstance(shown, Refusal):
+        raise Absent
+    return _display_page(visit, shown, (await _preferences(visit)).time_zone)
+
+
+@act("/settings/display")
+async def change_display(visit: Visit) -> Answer:
+    form = visit.form
+    language, theme = form.get("language", ""), form.get("theme", "")
+    after = Display(
+        language=language if language in LANGUAGES else None,
+        theme=theme if theme in THEMES else None,
+        shortcuts="shortcuts" in form,
+    )
+    zone = form.get("time_zone", "")
+    changes = PreferenceChanges(time_zone=zone)
+    done = await members.change_preferences(visit.tx, visit.viewer.id, changes, visit.now)
+    if isinstance(done, Refusal):
+        raise Absent
+    if isinstance(done, Invalid):
+        return _display_page(visit, after, zone, visit.errors(done))
+    await members.change_display(visit.tx, visit.viewer.id, after, visit.now)
+    # In the language that was just chosen.
+    asked = visit.request.headers.get("accept-language", "")
+    words = words_of(after.language or wanted_language(asked), zone)
+    return Done("/settings/display", notice=words.gettext("Saved."))
+
+
+def _display_page(
+    visit: Visit, shown: Display, zone: str, errors: dict[str, str] | None = None
+) -> Page:
+    accepted = wanted_language(visit.request.headers.get("accept-language", ""))
+    values = {
+        "display": shown,
+        "zone": zone,
+        "zones": _zones(visit.words.language),
+        "accepted": LANGUAGES[accepted],
+        "errors": errors or {},
+    }
+    return Page("settings/display.html", values, status=422 if errors else 200)
+
+
+@lru_cache(maxsize=4)
+def _zones(language: str) -> tuple[tuple[str, str], ...]:
+    """The time zones that people live in, each with what it is called."""
+    locale = Locale.parse("en_GB" if language == "en" else language)
+    names = sorted(set(get_global("zone_territories")) & available_timezones())
+    return (("UTC", "UTC"), *((name, get_timezone_location(name, locale)) for name in names))
+
+
+# The data, and leaving ----------------------------------------------------------------------------
+
+
+@page("/settings/data")
+async def data(visit: Visit) -> Answer:
+    return await _data_page(visit)
+
+
+@page("/me/export")
+async def export_me(visit: Visit) -> Answer:
+    packed = await export(visit.tx, visit.viewer.id, visit.now, visit.site.book)
+    headers = {
+        "Content-Type": "application/zip",
+        "Content-Disposition": 'attachment; filename="overture-export.zip"',
+    }
+    return StreamingResponse(_parts(packed), headers=headers)
+
+
+@act("/settings/data/close")
+async def close(visit: Visit) -> Answer:
+    """Closes the account for good. Whoever only found the browser open cannot."""
+    if visit.form.get("handle", "").strip().lower() != visit.viewer.handle:
+        sentence = visit.words.gettext("This is not your handle. Nothing was closed.")
+        return await _data_page(visit, {"handle": sentence})
+    done = await closing.close(visit.tx, visit.viewer.id, visit.now, visit.site.book)
+    if isinstance(done, Refusal):
+        raise Absent
+    visit.keep_cookie("session", "")
+    return Done("/login", notice=visit.words.gettext("Your account is closed. Farewell."))
+
+
+async def _data_page(visit: Visit, errors: dict[str, str] | None = None) -> Page:
+    outlook = await closing.outlook(visit.tx, visit.viewer.id, visit.now, visit.site.book)
+    values = {"outlook": outlook, "errors": errors or {}, "handle": visit.viewer.handle}
+    return Page("settings/data.html", values, status=422 if errors else 200)
+
+
+def _parts(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while part := file.read(_PART_BYTES):
+            yield part
+
+
+# All of them --------------------------------------------------------------------------------------
+
+
+async def _preferences(visit: Visit) -> Preferences:
+    found = await members.preferences(visit.tx, visit.viewer.id)
+    if isinstance(found, Refusal):
+        raise Absent
+    return found
+
+
+async def _changed(visit: Visit, changes: PreferenceChanges, url: str) -> Answer:
+    done = await members.change_preferences(visit.tx, visit.viewer.id, changes, visit.now)
+    if isinstance(done, Refusal):
+        raise Absent
+    assert not isinstance(done, Invalid), "a switch is either on or off"
+    # What was chosen is on the page already.
+    notice = visit.words.gettext("Saved.")
+    return Done(url, patches="patches/saved.html", notice=notice)
