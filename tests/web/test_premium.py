@@ -1,5 +1,7 @@
 """My Premium over HTTP: the numbers of the API, the advice, the statement, and changes of plan."""
 
+# ruff: noqa: RUF001  (pages write a true minus sign)
+
 from __future__ import annotations
 
 import csv
