@@ -509,7 +509,7 @@ async def change_password(
     now: datetime,
 ) -> SignedIn | Invalid | Denied:
     """Changes the password, and signs all browsers out but this one, whose session is renewed."""
-    own = await _confirmed(db, member, current)
+    own = await confirmed(db, member, current)
     if isinstance(own, Denied):
         return own
     if (invalid := _bad_new_password(new, own.name, own.email)) is not None:
@@ -544,7 +544,7 @@ async def change_email(
     to = fields.take("email", address(email))
     if (invalid := fields.invalid) is not None:
         return invalid
-    own = await _confirmed(db, member, password)
+    own = await confirmed(db, member, password)
     if isinstance(own, Denied):
         return own
 
@@ -560,11 +560,11 @@ async def change_email(
 
 async def confirm(db: Database, member: MemberId, password: str) -> Denied | None:
     """Whether this is the member's password, for what they must not do by mistake."""
-    own = await _confirmed(db, member, password)
+    own = await confirmed(db, member, password)
     return own if isinstance(own, Denied) else None
 
 
-async def _confirmed(db: Database, member: MemberId, password: str) -> Account | Denied:
+async def confirmed(db: Database, member: MemberId, password: str) -> Account | Denied:
     tries = [(rules.BY_MEMBER, rules.BY_MEMBER.key(member))]
 
     async def look(tx: Tx) -> Account | Denied | None:

@@ -28,6 +28,7 @@ class Viewer(msgspec.Struct, frozen=True):
     time_zone: str
     session: str
     theme: str | None = None
+    shortcuts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +174,11 @@ _VIEWERS = """
         ))
     )
     select a.place, m.id, m.handle, m.name, m.headline, null, m.premium, m.language, m.time_zone,
-        a.id, m.theme
+        a.id, m.theme, m.shortcuts
     from asked a
     cross join lateral (
         select m.id, m.handle, m.name, m.headline, m.language, m.time_zone, m.theme,
+            m.shortcuts,
             coalesce(
                 m.premium_until > coalesce((select t.now from test_clock t), now()), false
             ) as premium
