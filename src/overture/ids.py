@@ -15,3 +15,8 @@ def new() -> str:
 def new_token(*, operator: bool = False) -> str:
     """The text of a fresh bearer token. Its beginning tells whose kind it is, also to a scanner."""
     return ("ovo_" if operator else "ovt_") + token_urlsafe(TOKEN_BYTES)
+
+
+def new_secret() -> str:
+    """The text of a fresh cookie or link: 256 bits that nobody guesses."""
+    return token_urlsafe(TOKEN_BYTES)
