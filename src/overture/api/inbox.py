@@ -6,8 +6,10 @@ import msgspec
 from msgspec import Meta
 
 from overture.actions import inbox
+from overture.api import problems
 from overture.api.operation import Call, operation
 from overture.api.wire import (
+    NOT_BLANK,
     TEXT,
     AMessageId,
     ConversationOut,
@@ -19,9 +21,11 @@ from overture.api.wire import (
     Page,
     PageQuery,
     Participant,
+    from_policy,
     message_out,
     page_out,
 )
+from overture.core import text
 from overture.core.ids import ConversationId, MessageId
 from overture.core.refusals import Refusal
 from overture.store import inbox as store
@@ -29,6 +33,13 @@ from overture.store.inbox import Box, Found, ListRow, Thread
 
 TAG = "Conversations"
 NOT_FOUND = {Refusal.NO_SUCH_CONVERSATION: 404}
+CHANGING = {
+    **NOT_FOUND,
+    Refusal.NO_SUCH_MESSAGE: 404,
+    Refusal.NOT_YOUR_MESSAGE: 403,
+    Refusal.MESSAGE_DELETED: 409,
+    Refusal.TOO_LATE_TO_CHANGE: 403,
+}
 
 # Wire -------------------------------------------------------------------------------------------
 
@@ -48,6 +59,12 @@ class UpTo(In):
     """The last message that was read."""
 
     up_to: AMessageId
+
+
+class NewText(In):
+    """What a message is to say instead."""
+
+    body: Annotated[str, NOT_BLANK, from_policy("body_chars_max")]
 
 
 class ThreadOut(ConversationOut, kw_only=True):
@@ -173,6 +190,43 @@ async def spam(call: Call, conversation_id: ConversationId, body: Nothing) -> Th
     return _told(await inbox.mark_spam(call.tx, call.viewer, conversation_id, call.now))
 
 
+@operation(
+    "PATCH",
+    "/conversations/{conversation_id}/messages/{message_id}",
+    summary="Change a message",
+    tag=TAG,
+    refusals={**CHANGING, Refusal.LETTER_WAS_READ: 409, Refusal.CONVERSATION_CLOSED: 403},
+)
+async def edit(
+    call: Call, conversation_id: ConversationId, message_id: MessageId, body: NewText
+) -> MessageOut | Refusal:
+    """The caller's own, within 15 minutes of sending it, where they could still write. A letter only
+    while it is unread."""
+    new = text.body(body.body, call.context.book.at(call.now).body_chars_max)
+    if isinstance(new, text.BadText):
+        raise problems.invalid("body", new.sentence)
+    changed = await inbox.edit(
+        call.tx, call.viewer, conversation_id, message_id, body=new, now=call.now
+    )
+    return changed if isinstance(changed, Refusal) else message_out(changed)
+
+
+@operation(
+    "DELETE",
+    "/conversations/{conversation_id}/messages/{message_id}",
+    summary="Delete a message",
+    tag=TAG,
+    refusals={**CHANGING, Refusal.LETTER_STAYS: 409},
+)
+async def delete(
+    call: Call, conversation_id: ConversationId, message_id: MessageId
+) -> MessageOut | Refusal:
+    """The caller's own, within 15 minutes of sending it, for both sides: its place stays, with
+    neither text nor files. A letter is withdrawn instead."""
+    gone = await inbox.delete(call.tx, call.viewer, conversation_id, message_id, call.now)
+    return gone if isinstance(gone, Refusal) else message_out(gone)
+
+
 @operation("GET", "/search/messages", summary="Search in messages", tag=TAG)
 async def search(call: Call, query: SearchQuery) -> Page[FoundOut]:
     """The caller's messages in which every word of `q` begins a word, the newest first.
@@ -257,6 +311,8 @@ def _found_out(found: Found) -> FoundOut:
         body=message.body,
         sent_at=message.sent_at,
         quick_reply=message.quick_reply,
+        edited_at=message.edited_at,
+        deleted_at=message.deleted_at,
         subject=found.subject,
         with_=_with(found),
     )

@@ -139,7 +139,11 @@ class ConversationOut(Out):
 
 
 class MessageOut(Out):
-    """One message; `number` counts from 1 within its conversation."""
+    """One message; `number` counts from 1 within its conversation.
+
+    `edited_at` and `deleted_at` are null unless it was changed or taken back after it was sent; of a
+    deleted one the `body` is empty.
+    """
 
     id: MessageId
     conversation_id: ConversationId
@@ -148,6 +152,8 @@ class MessageOut(Out):
     body: str
     sent_at: Instant
     quick_reply: str | None
+    edited_at: Instant | None
+    deleted_at: Instant | None
 
 
 def conversation_out(view: View) -> ConversationOut:
@@ -180,4 +186,6 @@ def message_out(message: Message) -> MessageOut:
         body=message.body,
         sent_at=message.sent_at,
         quick_reply=message.quick_reply,
+        edited_at=message.edited_at,
+        deleted_at=message.deleted_at,
     )

@@ -43,11 +43,20 @@ class Response(StrEnum):
     UNDELIVERABLE = "undeliverable"
 
 
+class Refund(StrEnum):
+    """What became of the credits that an answered InMail had cost; of several, the best."""
+
+    REFUNDED = "refunded"
+    DEFERRED = "deferred"
+    NONE = "none"
+
+
 @dataclass(slots=True)
 class Conversation:
     """A conversation as its home keeps it; `sender` began it and `recipient` is the other side.
 
-    `recipient` is None in an imported group. `refundable_until` has one instant a credit charged.
+    `recipient` is None in an imported group. `refundable_until` has one instant a credit charged;
+    `refund` is set by the answer alone, for the sender's own row, and not kept here.
     Changed in place by `core.sending` while a batch is decided, then stored.
     """
 
@@ -69,6 +78,7 @@ class Conversation:
     recipient_wrote_at: datetime | None = None
     shared: bool = True
     messages: int = 0
+    refund: Refund | None = None
 
     def begun_by(self, member: MemberId) -> bool:
         return self.sender == member
@@ -104,6 +114,8 @@ class Message:
     body: str
     quick_reply: str | None = None
     files: Sequence[File] = ()
+    edited_at: datetime | None = None
+    deleted_at: datetime | None = None
 
 
 def takes_files(conversation: Conversation, *, connected: bool) -> bool:

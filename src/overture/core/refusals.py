@@ -29,6 +29,12 @@ class Refusal(StrEnum):
     NO_SUCH_CONVERSATION = "no_such_conversation"
     NO_SUCH_MESSAGE = "no_such_message"
     UNKNOWN_QUICK_REPLY = "unknown_quick_reply"
+    NOT_YOUR_MESSAGE = "not_your_message"
+    MESSAGE_DELETED = "message_deleted"
+    TOO_LATE_TO_CHANGE = "too_late_to_change"
+    LETTER_WAS_READ = "letter_was_read"
+    LETTER_STAYS = "letter_stays"
+    NOT_AN_HOUR_TO_COME = "not_an_hour_to_come"
 
     FILES_NOT_YET = "files_not_yet"
     TOO_MANY_FILES = "too_many_files"
@@ -88,6 +94,18 @@ _SENTENCES = {
     Refusal.NO_SUCH_CONVERSATION: Sentence("There is no such conversation."),
     Refusal.NO_SUCH_MESSAGE: Sentence("There is no such message in this conversation."),
     Refusal.UNKNOWN_QUICK_REPLY: Sentence("There is no such quick reply. See GET /quick-replies."),
+    Refusal.NOT_YOUR_MESSAGE: Sentence("Only who wrote a message can change or delete it."),
+    Refusal.MESSAGE_DELETED: Sentence("This message was deleted already."),
+    Refusal.TOO_LATE_TO_CHANGE: Sentence(
+        "A message can be changed and deleted for 15 minutes after it was sent."
+    ),
+    Refusal.LETTER_WAS_READ: Sentence("A letter cannot be changed once it was read or answered."),
+    Refusal.LETTER_STAYS: Sentence(
+        "A letter cannot be deleted. While it waits for an answer, you can withdraw it."
+    ),
+    Refusal.NOT_AN_HOUR_TO_COME: Sentence(
+        "Choose a time to come, within a year from now, to be reminded at."
+    ),
     Refusal.FILES_NOT_YET: Sentence(
         "Files can be added once this conversation is open. Send your text without them."
     ),

@@ -16,6 +16,7 @@ from overture.core.conversations import (
     Conversation,
     Kind,
     Message,
+    Refund,
     Response,
     State,
     response_to,
@@ -480,6 +481,7 @@ class Desk:
                 reason=reason,
             )
             self._store_account(change)
+            conversation.refund = _better(conversation.refund, change)
         self._tell(conversation, "inmail.responded", outcome=response.value)
 
     def _pair(self, writer: MemberId, other: MemberId) -> Pair:
@@ -572,3 +574,14 @@ class Desk:
 
     def _wallet(self, member: MemberId) -> Wallet:
         return Wallet(self.accounts.get(member, {}), self.open_profile_sends.get(member, ()))
+
+
+# Of several credits for one letter, the best that became of any is told.
+_REFUNDS = {credits.Kind.REFUND: Refund.REFUNDED, credits.Kind.DEFER: Refund.DEFERRED}
+_BEST_FIRST = (Refund.REFUNDED, Refund.DEFERRED, Refund.NONE)
+
+
+def _better(before: Refund | None, change: credits.Change) -> Refund:
+    """What a response did for this credit, or for another one before it."""
+    this = _REFUNDS.get(change.entries[-1].kind, Refund.NONE)
+    return min((each for each in (before, this) if each is not None), key=_BEST_FIRST.index)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from overture.core.boxes import is_focused
 from overture.core.contact import Pair, Party
 from overture.core.conversations import Channel, Conversation, Kind, Response, State
 from overture.core.credits import Account
@@ -340,6 +341,7 @@ def _inbox_row(delivery: Delivery) -> dict[str, object]:
         "begun": begun,
         "state": c.state,
         "box": "requests" if pending and not begun else "inbox",
+        "focused": is_focused(c.channel, begun=begun),
         # Of a withdrawn InMail the recipient sees only that it was withdrawn.
         "subject": "" if withdrawn else c.subject,
         "last_message_id": None if message is None else message.id,
@@ -352,6 +354,7 @@ def _inbox_row(delivery: Delivery) -> dict[str, object]:
         "pending_since": c.started_at if pending else None,
         "credits": len(c.refundable_until),
         "expires_refund_at": c.expires_refund_at if pending else None,
+        "refund": c.refund if begun else None,
     }
 
 
@@ -476,20 +479,22 @@ _INSERT_ROWS = """
     insert into inbox as i (owner_id, conversation_id, home_id, counterpart_id, counterpart_handle,
         counterpart_name, kind, begun, state, box, subject, last_message_id, last_sender_id,
         last_message_at, snippet, last_activity_at, unread, read_number, pending_since, credits,
-        expires_refund_at)
+        expires_refund_at, focused, refund)
     select r.owner_id, r.conversation_id, r.home_id, r.counterpart_id, r.counterpart_handle,
         r.counterpart_name, r.kind, r.begun, r.state, r.box, r.subject, r.last_message_id,
         r.last_sender_id, r.last_message_at, r.snippet, r.last_activity_at, r.unread,
-        r.read_number, r.pending_since, r.credits, r.expires_refund_at
+        r.read_number, r.pending_since, r.credits, r.expires_refund_at, r.focused, r.refund
     from json_to_recordset(%s) as r (owner_id uuid, conversation_id uuid, home_id uuid,
         counterpart_id uuid, counterpart_handle text, counterpart_name text, kind text,
         begun boolean, state text, box text, subject text, last_message_id uuid,
         last_sender_id uuid, last_message_at timestamptz, snippet text,
         last_activity_at timestamptz, unread integer, read_number integer,
-        pending_since timestamptz, credits integer, expires_refund_at timestamptz)
+        pending_since timestamptz, credits integer, expires_refund_at timestamptz,
+        focused boolean, refund text)
 """
 # A member's own row follows the conversation: made by the first message, then kept. New messages
-# bring it back from the archive, but not from spam.
+# bring it back from the archive, but not from spam; and whatever happens, from having been put off.
+# What its member accepts is under Focused from then on.
 _DELIVER = f"""
     {_INSERT_ROWS}
     on conflict (owner_id, conversation_id) do update
@@ -512,7 +517,14 @@ _DELIVER = f"""
         read_number = greatest(i.read_number, excluded.read_number),
         pending_since = excluded.pending_since,
         credits = excluded.credits,
-        expires_refund_at = excluded.expires_refund_at
+        expires_refund_at = excluded.expires_refund_at,
+        focused = i.focused or (i.state = 'pending' and excluded.state = 'accepted'),
+        marked_unread = i.marked_unread and excluded.read_number = 0
+            and excluded.state = i.state,
+        snoozed_until = case
+            when excluded.last_message_id is null and excluded.state = i.state
+            then i.snoozed_until end,
+        refund = coalesce(excluded.refund, i.refund)
 """
 INSERT_ENTRIES = """
     insert into ledger_entries (owner_id, pool, number, at, kind, credits, forfeited, reason, plan,

@@ -170,10 +170,20 @@ _CONVERSATIONS = """
     limit %(limit)s
 """
 # Of a withdrawn InMail its recipient sees only that it was withdrawn.
-_MESSAGE_NAMES = ("id", "number", "sender_id", "sent_at", "body", "quick_reply", "files")
+_MESSAGE_NAMES = (
+    "id",
+    "number",
+    "sender_id",
+    "sent_at",
+    "body",
+    "quick_reply",
+    "edited_at",
+    "deleted_at",
+    "files",
+)
 _MESSAGES = """
     select m.conversation_id, m.id, m.number, m.sender_id, m.sent_at, m.body, m.quick_reply,
-        m.files
+        m.edited_at, m.deleted_at, m.files
     from inbox i
     join messages m on m.owner_id = i.home_id and m.conversation_id = i.conversation_id
     where i.owner_id = %(member)s and i.conversation_id > %(after)s

@@ -12,6 +12,8 @@ from typing import LiteralString
 
 from psycopg import AsyncConnection
 
+from overture.core.boxes import is_focused
+from overture.core.conversations import Channel
 from overture.core.ids import ConversationId, InvitationId, MemberId, MessageId
 from overture.core.text import SNIPPET_CHARS_MAX, snippet
 from overture.store.db import Tx, all_rows, as_json, one_row
@@ -402,6 +404,7 @@ def _inbox_row(row: NewRow) -> dict[str, object]:
         "participants": c.participants,
         "begun": row.begun,
         "box": row.box,
+        "focused": is_focused(Channel.MESSAGE, begun=row.begun, group=c.participants is not None),
         "subject": c.subject,
         "last_message_id": fresh.last_id,
         "last_sender_id": fresh.last_sender,
@@ -629,16 +632,16 @@ _ADD_CONVERSATIONS = """
 _ADD_ROWS = """
     insert into inbox (owner_id, conversation_id, home_id, counterpart_id, counterpart_handle,
         counterpart_name, participants, kind, begun, state, box, subject, last_message_id,
-        last_sender_id, last_message_at, snippet, last_activity_at, read_number)
+        last_sender_id, last_message_at, snippet, last_activity_at, read_number, focused)
     select r.owner_id, r.conversation_id, r.home_id, r.counterpart_id, r.counterpart_handle,
         r.counterpart_name, r.participants, 'direct', r.begun, 'imported', r.box, r.subject,
         r.last_message_id, r.last_sender_id, r.last_message_at, r.snippet, r.last_activity_at,
-        r.read_number
+        r.read_number, r.focused
     from json_to_recordset(%s) as r (owner_id uuid, conversation_id uuid, home_id uuid,
         counterpart_id uuid, counterpart_handle text, counterpart_name text, participants json,
         begun boolean, box text, subject text, last_message_id uuid, last_sender_id uuid,
         last_message_at timestamptz, snippet text, last_activity_at timestamptz,
-        read_number integer)
+        read_number integer, focused boolean)
 """
 _CONTINUED = """
     json_to_recordset(%(rows)s) as r (owner_id uuid, id uuid, messages integer, last_id uuid,

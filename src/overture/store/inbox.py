@@ -13,11 +13,13 @@ from uuid import UUID
 import msgspec
 
 from overture.core.conversations import Kind, Message, State
+from overture.core.editing import Written
 from overture.core.files import File
 from overture.core.ids import ConversationId, MemberId, MessageId
 from overture.core.receipts import receipts_are_shown, typing_is_shown
+from overture.core.text import snippet
 from overture.store import pages
-from overture.store.db import Tx, all_rows, one_row
+from overture.store.db import Tx, all_rows, one_row, pipelined
 from overture.store.pages import Page
 
 
@@ -161,7 +163,7 @@ async def messages(tx: Tx, held: Held, cursor: str | None, limit: int) -> Page[M
     if held.hidden:
         return Page([], None)
     rows = await all_rows(tx, _MESSAGES, (held.home, held.id, before, limit + 1))
-    return pages.page_of(rows, limit, _message, lambda row: (row[2],))
+    return pages.page_of(rows, limit, message, lambda row: (row[2],))
 
 
 # What changes in the viewer's own row -----------------------------------------------------------
@@ -176,9 +178,93 @@ async def number_of(tx: Tx, held: Held, message_id: MessageId) -> int | None:
 
 
 async def mark_read(tx: Tx, held: Held, number: int, now: datetime) -> bool:
-    """Everything up to this number is read. False where it was already: nothing is ever un-read."""
+    """Everything up to this number is read, and a mark set by hand is gone; so is a reminder that
+    has come. False where nothing changed: nothing is ever un-read."""
     params = {"viewer": held.viewer, "id": held.id, "number": number, "now": now}
     return await one_row(tx, _MARK_READ, params) is not None
+
+
+async def mark_unread(tx: Tx, held: Held) -> bool:
+    """For the viewer's own eye. False where it is unread already."""
+    return await one_row(tx, _MARK_UNREAD, (held.viewer, held.id)) is not None
+
+
+async def star(tx: Tx, held: Held, *, on: bool) -> bool:
+    """False where that is how it was; likewise below."""
+    return await one_row(tx, _STAR, (on, held.viewer, held.id, on)) is not None
+
+
+async def mute(tx: Tx, held: Held, *, on: bool) -> bool:
+    return await one_row(tx, _MUTE, (on, held.viewer, held.id, on)) is not None
+
+
+async def focus(tx: Tx, held: Held, *, on: bool) -> bool:
+    return await one_row(tx, _FOCUS, (on, held.viewer, held.id, on)) is not None
+
+
+async def snooze(tx: Tx, held: Held, until: datetime | None, box: Box) -> bool:
+    """Puts it off and marks it unread, so that it is seen when it comes back; None ends that."""
+    params = {"viewer": held.viewer, "id": held.id, "until": until, "box": box}
+    return await one_row(tx, _SNOOZE if until else _WAKE, params) is not None
+
+
+# One message ------------------------------------------------------------------------------------
+
+
+async def written(tx: Tx, held: Held, message_id: MessageId) -> tuple[Message, Written] | None:
+    """A message that the viewer sees here, and what decides over changing it.
+
+    Both sides' rows are locked, in owner order: whoever reads or writes here waits.
+    """
+    if held.hidden:
+        return None
+    params = {"viewer": held.viewer, "other": held.counterpart, "id": held.id}
+    await tx.execute(_LOCK_BOTH, params)
+    found = await one_row(tx, _ONE_MESSAGE, (held.home, held.id, message_id))
+    if found is None:
+        return None
+    row = await one_row(tx, _AROUND, params)
+    assert row is not None, "the viewer has a row"
+    read_number, connected, blocked, reachable = row
+    one = message(found)
+    return one, Written(
+        mine=one.sender == held.viewer,
+        number=one.number,
+        sent_at=one.sent_at,
+        deleted=one.deleted_at is not None,
+        read=read_number >= one.number,
+        kind=held.kind,
+        state=held.state,
+        begun=held.begun,
+        connected=connected,
+        blocked=blocked,
+        reachable=reachable,
+    )
+
+
+async def edit(tx: Tx, held: Held, old: Message, body: str, now: datetime) -> None:
+    """Changes a message's text, and what both sides' lists show of it."""
+    key = (held.home, held.id, old.number)
+    line = _line_of(held, old) | {"snippet": snippet(body)}
+    await pipelined(tx, ((_EDIT, (body, now, *key)), (_CHANGE_LINE, line)))
+
+
+async def delete(tx: Tx, held: Held, old: Message, now: datetime) -> None:
+    """Leaves the message's place without its text. Its files are another statement's."""
+    key = (held.home, held.id, old.number)
+    line = _line_of(held, old) | {"snippet": ""}
+    await pipelined(
+        tx,
+        (
+            (_DELETE, (now, *key)),
+            (_CHANGE_LINE, line),
+            (_ONE_UNREAD_LESS, line | {"number": old.number}),
+        ),
+    )
+
+
+def _line_of(held: Held, old: Message) -> dict[str, object]:
+    return {"viewer": held.viewer, "other": held.counterpart, "id": held.id, "message": old.id}
 
 
 async def move(tx: Tx, held: Held, box: Box) -> bool:
@@ -277,22 +363,31 @@ def _place_in_list(row: Sequence[Any]) -> tuple[datetime, ConversationId]:
     return row[16], row[0]
 
 
-def _message(row: Sequence[Any]) -> Message:
-    return Message(*row[:-1], files=() if row[-1] is None else decode_files(row[-1]))
+def message(row: Sequence[Any]) -> Message:
+    """A message from MESSAGE_COLUMNS."""
+    return Message(
+        *row[:7],
+        files=() if row[7] is None else decode_files(row[7]),
+        edited_at=row[8],
+        deleted_at=row[9],
+    )
 
 
 def _found(row: Sequence[Any]) -> Found:
-    return Found(Message(*row[:7]), *row[7:])
+    return Found(Message(*row[:7], edited_at=row[11]), *row[7:11])
 
 
 # Ids are made text in SQL: the driver's own loader of text is faster than ours of uuid, and a page
 # has many of them.
-_SELECT_ROW = """
-    select i.conversation_id::text, i.subject, i.kind, i.state, i.counterpart_id::text,
+ROW_COLUMNS = """
+    i.conversation_id::text, i.subject, i.kind, i.state, i.counterpart_id::text,
     i.counterpart_handle, i.counterpart_name, i.participants, i.last_message_id::text,
     i.last_sender_id::text, i.last_message_at, i.snippet, i.unread, i.pending_since, i.credits,
     i.expires_refund_at, i.last_activity_at, i.begun
 """
+
+
+_SELECT_ROW: LiteralString = f"select {ROW_COLUMNS}"
 
 
 def _box(which: LiteralString) -> LiteralString:
@@ -333,9 +428,12 @@ _HOLD = """
     where i.owner_id = %s and i.conversation_id = %s
 """
 _HOLD_LOCKED: LiteralString = f"{_HOLD} for update of i"
-_MESSAGES = """
-    select m.id::text, m.conversation_id::text, m.number, m.sender_id::text, m.sent_at, m.body,
-        m.quick_reply, m.files
+MESSAGE_COLUMNS = """
+    m.id::text, m.conversation_id::text, m.number, m.sender_id::text, m.sent_at, m.body,
+    m.quick_reply, m.files, m.edited_at, m.deleted_at
+"""
+_MESSAGES = f"""
+    select {MESSAGE_COLUMNS}
     from messages m
     where m.owner_id = %s and m.conversation_id = %s and m.number < %s
     order by m.number desc
@@ -351,18 +449,111 @@ _NUMBER_OF = """
 """
 _MARK_READ = """
     update inbox i
-    set read_number = %(number)s, read_at = %(now)s, unread = (
-        select count(*)
-        from messages m
-        where m.owner_id = i.home_id and m.conversation_id = i.conversation_id
-            and m.number > %(number)s and m.sender_id is distinct from i.owner_id
-    )
-    where i.owner_id = %(viewer)s and i.conversation_id = %(id)s and i.read_number < %(number)s
+    set read_number = greatest(i.read_number, %(number)s),
+        read_at = case when i.read_number < %(number)s then %(now)s else i.read_at end,
+        marked_unread = false,
+        snoozed_until = case when i.snoozed_until > %(now)s then i.snoozed_until end,
+        unread = case when i.read_number < %(number)s then (
+            select count(*)
+            from messages m
+            where m.owner_id = i.home_id and m.conversation_id = i.conversation_id
+                and m.number > %(number)s and m.sender_id is distinct from i.owner_id
+                and m.deleted_at is null
+        ) else i.unread end
+    where i.owner_id = %(viewer)s and i.conversation_id = %(id)s
+        and (i.read_number < %(number)s or i.marked_unread or i.snoozed_until <= %(now)s)
     returning i.unread
+"""
+_MARK_UNREAD = """
+    update inbox i
+    set marked_unread = true
+    where i.owner_id = %s and i.conversation_id = %s and i.unread = 0 and not i.marked_unread
+    returning i.unread
+"""
+_STAR = """
+    update inbox i
+    set starred = %s
+    where i.owner_id = %s and i.conversation_id = %s and i.starred <> %s
+    returning i.starred
+"""
+_MUTE = """
+    update inbox i
+    set muted = %s
+    where i.owner_id = %s and i.conversation_id = %s and i.muted <> %s
+    returning i.muted
+"""
+_FOCUS = """
+    update inbox i
+    set focused = %s
+    where i.owner_id = %s and i.conversation_id = %s and i.focused <> %s
+    returning i.focused
+"""
+_SNOOZE = """
+    update inbox i
+    set snoozed_until = %(until)s, marked_unread = true, box = %(box)s
+    where i.owner_id = %(viewer)s and i.conversation_id = %(id)s
+        and i.snoozed_until is distinct from %(until)s
+    returning i.box
+"""
+_WAKE = """
+    update inbox i
+    set snoozed_until = null, marked_unread = false
+    where i.owner_id = %(viewer)s and i.conversation_id = %(id)s and i.snoozed_until is not null
+    returning i.box
+"""
+_LOCK_BOTH = """
+    select from inbox i
+    where i.owner_id in (%(viewer)s, %(other)s) and i.conversation_id = %(id)s
+    order by i.owner_id
+    for update of i
+"""
+_ONE_MESSAGE = f"""
+    select {MESSAGE_COLUMNS}
+    from messages m
+    where m.owner_id = %s and m.conversation_id = %s and m.id = %s
+    order by m.number desc
+    limit 1
+"""
+# The other side has no row in an imported conversation that the viewer alone sees, nor once the
+# account is closed.
+_AROUND = """
+    select coalesce(other.read_number, 0),
+        exists (select from connections k
+            where k.owner_id = i.owner_id and k.member_id = i.counterpart_id),
+        exists (select from blocks b
+            where b.owner_id = i.owner_id and b.blocked_id = i.counterpart_id)
+            or exists (select from blocks b
+                where b.owner_id = i.counterpart_id and b.blocked_id = i.owner_id),
+        other.owner_id is not null
+    from inbox i
+    left join inbox other on other.owner_id = i.counterpart_id
+        and other.conversation_id = i.conversation_id
+    where i.owner_id = %(viewer)s and i.conversation_id = %(id)s
+"""
+_EDIT = """
+    update messages m
+    set body = %s, edited_at = %s
+    where m.owner_id = %s and m.conversation_id = %s and m.number = %s
+"""
+_DELETE = """
+    update messages m
+    set body = '', quick_reply = null, deleted_at = %s
+    where m.owner_id = %s and m.conversation_id = %s and m.number = %s
+"""
+_CHANGE_LINE = """
+    update inbox i
+    set snippet = %(snippet)s
+    where i.owner_id in (%(viewer)s, %(other)s) and i.conversation_id = %(id)s
+        and i.last_message_id = %(message)s
+"""
+_ONE_UNREAD_LESS = """
+    update inbox i
+    set unread = greatest(i.unread - 1, 0)
+    where i.owner_id = %(other)s and i.conversation_id = %(id)s and i.read_number < %(number)s
 """
 _MOVE = """
     update inbox i
-    set box = %(box)s
+    set box = %(box)s, snoozed_until = null
     where i.owner_id = %(viewer)s and i.conversation_id = %(id)s and i.box <> %(box)s
     returning i.box
 """
@@ -390,7 +581,8 @@ _WORDS = """
 # itself runs only on what is left, newest first, until the page is full.
 _SEARCH = """
     select m.id::text, m.conversation_id::text, m.number, m.sender_id::text, m.sent_at, m.body,
-        m.quick_reply, i.subject, i.counterpart_id::text, i.counterpart_handle, i.counterpart_name
+        m.quick_reply, i.subject, i.counterpart_id::text, i.counterpart_handle, i.counterpart_name,
+        m.edited_at
     from (
         select m.owner_id, m.conversation_id, m.number, m.sent_at, m.id
         from inbox i
