@@ -10,12 +10,14 @@ from babel.core import get_global
 from babel.dates import get_timezone_location
 from starlette.responses import StreamingResponse
 
-from overture.actions import closing, members, network
+from overture.actions import accounts, closing, members, network
 from overture.actions.export import export
 from overture.actions.fields import Invalid
 from overture.actions.members import PreferenceChanges
+from overture.core.accounts import Denied
 from overture.core.ids import MemberId
 from overture.core.refusals import Refusal
+from overture.store.db import Tx
 from overture.store.members import Display, Preferences
 from overture.store.network import Block, blocks
 from overture.web.visit import Absent, Answer, Done, Go, Page, Visit, act, page
@@ -161,7 +163,7 @@ def _zones(language: str) -> tuple[tuple[str, str], ...]:
 
 @page("/settings/data")
 async def data(visit: Visit) -> Answer:
-    return await _data_page(visit)
+    return await _data_page(visit, visit.tx)
 
 
 @page("/me/export")
@@ -174,22 +176,27 @@ async def export_me(visit: Visit) -> Answer:
     return StreamingResponse(_parts(packed), headers=headers)
 
 
-@act("/settings/data/close")
+@act("/settings/data/close", transaction=False)
 async def close(visit: Visit) -> Answer:
     """Closes the account for good. Whoever only found the browser open cannot."""
-    if visit.form.get("handle", "").strip().lower() != visit.viewer.handle:
-        sentence = visit.words.gettext("This is not your handle. Nothing was closed.")
-        return await _data_page(visit, {"handle": sentence})
-    done = await closing.close(visit.tx, visit.viewer.id, visit.now, visit.site.book)
-    if isinstance(done, Refusal):
-        raise Absent
+    db, viewer = visit.site.db, visit.viewer.id
+    denied = await accounts.confirmed(db, viewer, visit.form.get("password", ""))
+    if isinstance(denied, Denied):
+        errors = {"password": visit.words.gettext(denied.sentence)}
+        return await db.reading(lambda tx: _data_page(visit, tx, errors))
+
+    async def work(tx: Tx) -> bool | Refusal:
+        return await closing.close(tx, viewer, await visit.site.clock.now(tx), visit.site.book)
+
+    _ = await db.writing(work)
     visit.keep_cookie("session", "")
     return Done("/login", notice=visit.words.gettext("Your account is closed. Farewell."))
 
 
-async def _data_page(visit: Visit, errors: dict[str, str] | None = None) -> Page:
-    outlook = await closing.outlook(visit.tx, visit.viewer.id, visit.now, visit.site.book)
-    values = {"outlook": outlook, "errors": errors or {}, "handle": visit.viewer.handle}
+async def _data_page(visit: Visit, tx: Tx, errors: dict[str, str] | None = None) -> Page:
+    now = await visit.site.clock.now(tx)
+    outlook = await closing.outlook(tx, visit.viewer.id, now, visit.site.book)
+    values = {"outlook": outlook, "errors": errors or {}}
     return Page("settings/data.html", values, status=422 if errors else 200)
 
 
