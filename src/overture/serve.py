@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -26,7 +27,7 @@ import msgspec
 from overture import app, policies
 from overture.app import StartProblem
 from overture.settings import Settings
-from overture.store import embedded, idempotency
+from overture.store import accounts, embedded, idempotency
 from overture.store.db import Database, Unavailable
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Orders:
     writes_per_minute: int
     log_level: str
     public_url: str
+    mail_folder: str
 
 
 def one_line(address: str) -> None:
@@ -87,6 +89,7 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
                 writes_per_minute=settings.writes_per_minute,
                 log_level=settings.log_level,
                 public_url=settings.public_url or address,
+                mail_folder=str(settings.data / "mail"),
             )
             for each in sockets
         ]
@@ -192,8 +195,11 @@ async def _answer(
     from overture.api.app import api_app  # noqa: PLC0415
     from overture.api.context import make_context  # noqa: PLC0415
     from overture.context import share  # noqa: PLC0415
+    from overture.mail.outgoing import Outgoing  # noqa: PLC0415
+    from overture.mail.post import Folder  # noqa: PLC0415
     from overture.web.app import web_app  # noqa: PLC0415
     from overture.web.context import make_site  # noqa: PLC0415
+    from overture.web.words import translations  # noqa: PLC0415
 
     started = asyncio.Event()
 
@@ -218,6 +224,12 @@ async def _answer(
             writes_per_minute=orders.writes_per_minute,
         )
         site = make_site(shared, public_url=orders.public_url)
+        outgoing = Outgoing(
+            installation.db,
+            Folder(Path(orders.mail_folder)),
+            lambda language: translations(language).gettext,
+            orders.public_url,
+        )
         server = Server(
             uvicorn.Config(
                 app.faces(api_app(context), web_app(site)),
@@ -254,6 +266,7 @@ async def _answer(
             beside = [
                 tasks.create_task(announce_when_ready()),
                 tasks.create_task(_keep_house(installation.db)),
+                tasks.create_task(outgoing.run()),
             ]
             await server.serve(sockets=[listener])
             for task in beside:
@@ -282,8 +295,9 @@ async def _keep_house(db: Database) -> None:
         await asyncio.sleep(HOUSEKEEPING_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
         try:
             await db.writing(idempotency.forget_old)
+            await db.writing(accounts.prune)
         except Unavailable:
-            log.info("the database was away when old idempotency keys were to be dropped")
+            log.info("the database was away when what is over was to be dropped")
 
 
 def _on_signals(stop: Callable[[], None]) -> None:

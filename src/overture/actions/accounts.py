@@ -558,13 +558,8 @@ async def change_email(
     return await db.writing(work)
 
 
-async def confirm(db: Database, member: MemberId, password: str) -> Denied | None:
-    """Whether this is the member's password, for what they must not do by mistake."""
-    own = await confirmed(db, member, password)
-    return own if isinstance(own, Denied) else None
-
-
 async def confirmed(db: Database, member: MemberId, password: str) -> Account | Denied:
+    """The member's account, if this is its password: for what nobody may do in their place."""
     tries = [(rules.BY_MEMBER, rules.BY_MEMBER.key(member))]
 
     async def look(tx: Tx) -> Account | Denied | None:

@@ -144,6 +144,8 @@ async def prune(tx: Tx) -> None:
     await tx.execute("delete from account_links where expires_at <= now()")
     await tx.execute("delete from attempts where ends_at <= now()")
     await tx.execute("delete from devices where seen_at <= now() - %s", (DEVICE_MAX,))
+    # Nobody waits for such a mail any more.
+    await tx.execute("delete from mails where wanted_at <= now() - interval '3 days'")
 
 
 # Sessions live by the real clock, Premium by the installation's. That a session was used is noted
