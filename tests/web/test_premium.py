@@ -382,7 +382,7 @@ async def test_a_downgrade_waits_and_can_be_withdrawn(place: Place) -> None:
     assert "Takes effect 28 February 2025 You lose 15 credits You get 5 credits" in text_of(asked)
     assert "Premium Career begins on 28 February 2025." in text_of(waiting)
     assert "Send 15 InMails before 28 February" in text_of(waiting)
-    assert "You lose 0 credits" in text_of(kept)
+    assert "You lose Nothing" in text_of(kept)
     assert "You keep Premium Business." in text_of(page)
     assert "Then Premium Career" not in text_of(page)
 
@@ -406,11 +406,13 @@ async def test_canceling_at_the_end_keeps_the_credits_until_then(place: Place) -
 
     page = await ada.follow(await ada.post(*form_in(asked, later)))
     shown = text_of(page)
+    again = text_of(await ada.get("/premium/cancel?pool=premium"))
     await place.days_pass(30)
 
     assert balance(page) == "15"
     assert "Ends 31 July 2025" in shown
     assert "Your plan ends −10" in shown
+    assert "End it with the running period" not in again
     assert balance(await ada.get("/premium")) == "0"
 
 

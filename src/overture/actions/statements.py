@@ -63,12 +63,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A pool in which the member has or had a subscription; `plan` is None where it has ended."""
+    """A pool in which the member has or had a subscription; `plan` is None where it has ended.
+
+    `ends_at` or `next_plan` is set where a cancel or a change waits.
+    """
 
     pool: str
     balance: int
-    plan: str | None
-    next_plan: str | None
+    plan: str | None = None
+    next_plan: str | None = None
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +156,11 @@ async def held(tx: Tx, member: MemberId, now: datetime, book: PolicyBook) -> tup
         if pool in read:
             account = rules.settle(read[pool].account, now, book).account
             runs = account.subscription
-            plan, waits = (runs.plan, runs.next_plan) if runs else (None, None)
-            found.append(Held(pool, account.balance, plan, waits))
+            found.append(
+                Held(pool, account.balance, runs.plan, runs.next_plan, runs.ends_at)
+                if runs
+                else Held(pool, account.balance)
+            )
     return tuple(found)
 
 

@@ -145,8 +145,10 @@ async def do_change(visit: Visit) -> Answer:
 async def cancel(visit: Visit) -> Answer:
     """The two ways to end a subscription, each with what it takes."""
     pool = visit.query.get("pool", "")
+    held = await statements.held(visit.tx, visit.viewer.id, visit.now, visit.site.book)
+    ends = any(each.pool == pool and each.ends_at for each in held)
     choices: list[Choice] = []
-    for at in CancelAt:
+    for at in (CancelAt.NOW,) if ends else CancelAt:
         told = await subscriptions.preview_cancel(
             visit.tx, visit.viewer.id, pool, at, now=visit.now, book=visit.site.book
         )
@@ -309,7 +311,9 @@ def _seen(
     policy = book.at(now)
     plan = policy.plans[sheet.subscription.plan] if sheet.subscription else None
     changes_to = sheet.subscription.next_plan if sheet.subscription else None
-    lots = [_lot_row(group, number, words, now) for number, group in enumerate(sheet.lots)]
+    grants = [group for group in sheet.lots if group.kind is not Kind.REFUND]
+    shades = {id(group): ("l1", "l2", "l3")[place % 3] for place, group in enumerate(grants)}
+    lots = [_lot_row(group, shades.get(id(group), "ret"), words, now) for group in sheet.lots]
     cap = sheet.subscription.cap if sheet.subscription else 0
     parts = [(row.look, row.group.remaining) for row in lots]
     room = max(cap - sheet.balance, 0)
@@ -375,10 +379,10 @@ def _tabs(held: Sequence[Held], here: str, words: Words) -> list[Tab]:
     ]
 
 
-def _lot_row(group: LotGroup, number: int, words: Words, now: datetime) -> LotRow:
+def _lot_row(group: LotGroup, look: str, words: Words, now: datetime) -> LotRow:
     _ = words.gettext
     left = group.first_expires_at - now
-    soon, returned = left < SOON, group.kind is Kind.REFUND
+    soon = left < SOON
     several = group.first_expires_at != group.last_expires_at
     if soon:
         days = {"days": words.days(left)}
@@ -386,9 +390,8 @@ def _lot_row(group: LotGroup, number: int, words: Words, now: datetime) -> LotRo
     else:
         day = {"date": words.date(group.first_expires_at)}
         until = _("from %(date)s") % day if several else _("until %(date)s") % day
-    look = "soon" if soon else "ret" if returned else ("l1", "l2", "l3")[number % 3]
     name = lot_name(Opened(group.kind, group.since), words)
-    return LotRow(look, name, group, until, soon)
+    return LotRow("soon" if soon else look, name, group, until, soon)
 
 
 # What comes -------------------------------------------------------------------------------------
@@ -764,26 +767,32 @@ def _effects(visit: Visit, told: SubscriptionChange) -> list[tuple[str, str, boo
     """What a change does, point by point; True where it takes something."""
     _, ngettext, words = visit.words.gettext, visit.words.ngettext, visit.words
     view = told.subscription
+
+    def credits(count: int) -> str:
+        if not count:
+            return _("Nothing")
+        return ngettext("%(num)s credit", "%(num)s credits", count) % {"num": words.number(count)}
+
     later = _is_later(view)
     when = words.long_date(told.effective_at) if later else _("At once")
-    points = [(_("Takes effect"), when, False)]
-    lost = ngettext("%(num)s credit", "%(num)s credits", told.forfeits) % {
-        "num": words.number(told.forfeits)
-    }
-    points.append((_("You lose"), lost, told.forfeits > 0))
+    points = [
+        (_("Takes effect"), when, False),
+        (_("You lose"), credits(told.forfeits), told.forfeits > 0),
+    ]
     if told.deferred_forfeits:
         waiting = ngettext(
             "%(num)s credit that waits for room",
             "%(num)s credits that wait for room",
             told.deferred_forfeits,
-        ) % {"num": words.number(told.deferred_forfeits)}
-        points.append((_("And also"), waiting, True))
-    gained = ngettext("%(num)s credit", "%(num)s credits", told.grants) % {
-        "num": words.number(told.grants)
-    }
-    points.append((_("You get"), gained, False))
+        )
+        number = words.number(told.deferred_forfeits)
+        points.append((_("And also"), waiting % {"num": number}, True))
+    if view.status in (Status.CANCELING, Status.ENDED):
+        return points
+    points.append((_("You get"), credits(told.grants), False))
     if view.next_grant is not None and not later:
         points.append((_("The next credits"), words.long_date(view.next_grant.at), False))
+    points.append((_("Price"), _("Nothing: this installation does not take payments"), False))
     return points
 
 
