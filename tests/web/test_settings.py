@@ -53,6 +53,7 @@ async def test_a_page_of_the_settings_says_where_one_is(place: Place, name: str)
 
     assert answer.status_code == 200
     assert f'<a href="/settings/{name}" data-live aria-current="page">' in answer.text
+    assert "%(" not in answer.text
     assert (await place.browser().get(f"/settings/{name}")).status_code == 303
 
 
