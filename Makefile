@@ -2,7 +2,7 @@
 
 bin := .venv/bin
 
-.PHONY: help setup demo test check check-format check-lint check-types check-floors fix bench words lock soak
+.PHONY: help setup demo test test-here test-browser browser shots check check-format check-lint check-types check-floors fix bench words lock soak
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
@@ -13,8 +13,20 @@ demo: setup ## a small network to play with: PORT=, HOST=, DATA=folder, ARCHIVE=
 	@$(bin)/overture demo $(call given,HOST,--host) $(call given,PORT,--port) \
 	  $(call given,DATA,--data) $(call given,ARCHIVE,--archive)
 
-test: setup ## run the tests; ARGS="-k refund" chooses some
+test: $(if $(ARGS),test-here,test-here test-browser) ## run the tests; ARGS="-k refund" or ARGS=tests/browser chooses some
+
+test-here: setup $(if $(findstring tests/browser,$(ARGS)),browser)
 	$(bin)/python -m pytest $(ARGS)
+
+# In a process of their own: Playwright and pytest-asyncio each want to run the event loop.
+test-browser: setup browser
+	$(bin)/python -m pytest tests/browser
+
+shots: setup browser ## picture every page and state into shots/; ARGS="inbox" chooses by name
+	$(bin)/python -m tests.browser.shots $(ARGS)
+
+browser: setup
+	@$(get_chromium)
 
 soak: setup ## play 10,000 lives of members instead of the tests' 200; RUNS= for another number
 	OVERTURE_MACHINE_RUNS=$(or $(RUNS),10000) $(bin)/python -m pytest -o faulthandler_timeout=0 \
@@ -48,6 +60,20 @@ lock: setup ## pin the dependencies of pyproject.toml anew; UPGRADE=1 takes the 
 	$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --group dev $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
 
+
+# The system's Chromium where there is one; else Debian's where root can install it, else Playwright's.
+define get_chromium
+command -v chromium >/dev/null && exit; \
+if test "$$(id -u)" = 0 && grep -qs '^ID=debian' /etc/os-release; then \
+  echo "Installing chromium"; \
+  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install chromium >/dev/null && exit; \
+else \
+  $(bin)/playwright install chromium && exit; \
+fi; \
+echo "The browser tests need Chromium, which could not be installed: is the network away?" >&2; \
+echo "Install it by hand (on Debian: apt install chromium), or run the other tests: make test-here" >&2; \
+exit 1
+endef
 
 # An option for the demo, if its variable was given to make. The environment does not count: some
 # systems export HOST with another meaning.

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests import databases as _databases
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Browser tests run in a process of their own: `pytest tests/browser`."""
+    if collection_path.name == "browser" and not any("browser" in each for each in config.args):
+        return True
+    return None
 
 
 @pytest.fixture(scope="session")
