@@ -455,7 +455,7 @@ async def test_a_stranger_is_sent_to_sign_in(place: Place) -> None:
 # Live --------------------------------------------------------------------------------------------
 
 
-async def test_after_a_send_the_stream_brings_the_new_numbers(place: Place) -> None:
+async def test_after_a_send_the_stream_brings_the_balances(place: Place) -> None:
     ada = await place.member("ada", premium="premium_career", recruiter="recruiter_lite")
     assert ada.id is not None
     viewer = Viewer(ada.id, "ada", "Ada", "", None, True, None, "UTC", "")
@@ -465,5 +465,22 @@ async def test_after_a_send_the_stream_brings_the_new_numbers(place: Place) -> N
 
     assert "<template data-at=\"[data-balance='premium']\">4</template>" in patches
     assert "<template data-at=\"[data-balance='recruiter']\">30</template>" in patches
-    assert 'data-at="#premium-premium" data-how="replace"' in patches
-    assert "InMail to" in patches
+
+
+async def test_my_premium_then_fetches_what_else_is_new(place: Place) -> None:
+    ada = await place.member("ada", premium="premium_career")
+    assert ada.id is not None
+    viewer = Viewer(ada.id, "ada", "Ada", "", None, True, None, "UTC", "")
+    page = await ada.get("/premium")
+    await sends(place, ada, "grace")
+
+    patches = await patches_for_credits(place.site, viewer)
+    more = re.search(r'data-at="#fresh-premium"><span data-more="([^"]+)"', patches)
+    assert more
+    fresh = await ada.get(more[1], live="more")
+
+    assert 'id="fresh-premium"' in page.text
+    assert 'data-at="#premium-premium" data-how="replace"' in fresh.text
+    assert 'data-at="#newest-premium-all" data-how="replace"' in fresh.text
+    assert ">Grace</a>" in fresh.text
+    assert balance(fresh) == "4"

@@ -3,6 +3,7 @@
 The ledger itself, oldest first and of all pools, is `actions.credits.ledger`.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
@@ -181,16 +182,16 @@ async def sheet(
         return Refusal.NO_SUBSCRIPTION
     due = rules.settle(read.account, now, book)
     account = due.account
-    first_month = _month_of(months_after(_month_of(now, zone), 1 - MONTHS), zone)
-    since = min([first_month, *(lot.granted_at for lot in account.lots)])
-    recent = _merged(await store.entries_since(tx, member, pool, since), due.entries)
+    this_month = _month_of(now, zone)
+    starts = [months_after(this_month, back) for back in range(1 - MONTHS, 1)]
+    sums, opened = await store.sums_and_lots(tx, member, pool, starts, read.account.lots)
     sent = await store.sent_since(tx, member, pool, now - 2 * KPI_SPAN)
     shown, cursor = await _shown(
         tx, member, pool, show, due=due.entries, before=_NEWEST, limit=limit
     )
     asked = [each.inmail_id for each in account.deferred]
     letters, ended = await _around(tx, member, pool, shown, due=due.entries, inmails=asked)
-    opened = _openings(recent)
+    opened |= _openings(due.entries)
     return Sheet(
         pool=pool,
         balance=account.balance,
@@ -199,7 +200,7 @@ async def sheet(
         waiting=[Waiting(letters.get(each.inmail_id), each.since) for each in account.deferred],
         forecast=forecast(account, now, book),
         opened=opened,
-        months=_months(recent, first_month, zone),
+        months=_months(starts, sums, due.entries),
         answers=answers(sent, now),
         show=show,
         statement=Page(_lines(pool, shown, letters, ended), cursor),
@@ -374,15 +375,18 @@ def _grouped(account: Account, opened: Mapping[int, Opened], zone: tzinfo) -> li
     return list(groups.values())
 
 
-def _months(entries: Sequence[Entry], first: datetime, zone: tzinfo) -> list[Month]:
-    sums: dict[datetime, dict[Kind, int]] = {
-        _month_of(months_after(first, number), zone): {} for number in range(MONTHS)
-    }
-    for entry in entries:
-        month = sums.get(_month_of(entry.at, zone))
-        if month is not None:
-            month[entry.kind] = month.get(entry.kind, 0) + entry.credits
-    return [Month(start, month) for start, month in sums.items()]
+def _months(
+    starts: Sequence[datetime], stored: Mapping[tuple[int, Kind], int], due: Sequence[Entry]
+) -> list[Month]:
+    """The sums of what is stored, and of what fell due since."""
+    months: list[dict[Kind, int]] = [{} for _ in starts]
+    for (place, kind), total in stored.items():
+        months[place][kind] = total
+    for entry in due:
+        place = bisect_right(starts, entry.at) - 1
+        if place >= 0:
+            months[place][entry.kind] = months[place].get(entry.kind, 0) + entry.credits
+    return [Month(start, sums) for start, sums in zip(starts, months, strict=True)]
 
 
 def _month_of(at: datetime, zone: tzinfo) -> datetime:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from overture.core.conversations import Response
-from overture.core.credits import Entry, Kind
+from overture.core.credits import Entry, Kind, Lot
 from overture.core.ids import ConversationId, MemberId
 from overture.store.credits import ENTRY_COLUMNS, entry
 from overture.store.db import Tx, all_rows, as_json, pipelined
@@ -51,10 +51,27 @@ async def entries_before(
     return [entry(row) for row in found]
 
 
-async def entries_since(tx: Tx, member: MemberId, pool: str, since: datetime) -> list[Entry]:
-    """All stored entries from an instant on, oldest first."""
-    params = {"member": member, "pool": pool, "since": since}
-    return [entry(row) for row in await all_rows(tx, _ENTRIES_SINCE, params)]
+async def sums_and_lots(
+    tx: Tx, member: MemberId, pool: str, starts: Sequence[datetime], lots: Sequence[Lot]
+) -> tuple[dict[tuple[int, Kind], int], dict[int, Opened]]:
+    """What stored entries did to the balance, by kind and by the place in `starts` of the span that
+    begins there; and how these lots came. All of it is read once.
+    """
+    params = {
+        "member": member,
+        "pool": pool,
+        "since": min([starts[0], *(lot.granted_at for lot in lots)]),
+        "starts": list(starts),
+        "lots": [lot.number for lot in lots],
+    }
+    sums: dict[tuple[int, Kind], int] = {}
+    opened: dict[int, Opened] = {}
+    for place, kind, total, lot, at in await all_rows(tx, _SUMS_AND_LOTS, params):
+        if lot is not None:
+            opened[lot] = Opened(Kind(kind), at)
+        elif place > 0:
+            sums[place - 1, Kind(kind)] = total
+    return sums, opened
 
 
 async def letters_and_lots(
@@ -96,11 +113,20 @@ _ENTRIES_BEFORE = f"""
     order by e.number desc
     limit %(limit)s
 """
-_ENTRIES_SINCE = f"""
-    select {ENTRY_COLUMNS}
-    from ledger_entries e
-    where e.owner_id = %(member)s and e.pool = %(pool)s and e.at >= %(since)s
-    order by e.number
+_SUMS_AND_LOTS = """
+    with recent as materialized (
+        select at, kind, credits, lot, expires_at
+        from ledger_entries
+        where owner_id = %(member)s and pool = %(pool)s and at >= %(since)s
+    )
+    select width_bucket(at, %(starts)s::timestamptz[]) as place, kind, sum(credits)::integer,
+        null::integer, null::timestamptz
+    from recent
+    group by place, kind
+    union all
+    select 0, kind, 0, lot, at
+    from recent
+    where expires_at is not null and lot = any(%(lots)s::integer[])
 """
 # The recipient's name is as the sender's own list has it.
 _LETTERS = """

@@ -61,7 +61,11 @@ async def premium(visit: Visit) -> Answer:
     assert isinstance(found, Sheet), "a pool that is held has its sheet"
     values |= _seen(found, held, visit.words, visit.now, visit.site.book)
     values["open_profile"] = await _open_profile(visit.tx, visit.viewer)
-    return Page("premium.html", values, parts={"statement": "patches/statement.html"})
+    return Page(
+        "premium.html",
+        values,
+        parts={"statement": "patches/statement.html", "more": "patches/premium.html"},
+    )
 
 
 @page("/premium/statement")
@@ -177,39 +181,17 @@ async def do_cancel(visit: Visit) -> Answer:
 
 
 async def patches_for_credits(site: Site, viewer: Viewer, words: Words | None = None) -> str:
-    """What changes on any page of this member's when their credits have changed.
+    """What changes on any page of this member's when their credits have changed: the balances.
 
-    The balances everywhere, and where My Premium is open, what it says of the pool that is shown.
-    `words` are those of the page, where the viewer's browser has chosen them.
+    Where My Premium is open, it fetches what else is new itself (`fresh.html`), so that a send costs
+    no more than this. `words` are those of the page, where the viewer's browser has chosen them.
     """
     words = words or words_of(viewer.language or DEFAULT, viewer.time_zone)
 
-    async def read(tx: Tx) -> tuple[datetime, tuple[Held, ...], list[Sheet], bool]:
-        now = await site.clock.now(tx)
-        held = await statements.held(tx, viewer.id, now, site.book)
-        found = [
-            await statements.sheet(
-                tx,
-                viewer.id,
-                each.pool,
-                Show.ALL,
-                limit=LINES_FIRST,
-                now=now,
-                book=site.book,
-                zone=_zone(words, now),
-            )
-            for each in held
-        ]
-        sheets = [each for each in found if isinstance(each, Sheet)]
-        return now, held, sheets, await _open_profile(tx, viewer)
+    async def read(tx: Tx) -> tuple[Held, ...]:
+        return await statements.held(tx, viewer.id, await site.clock.now(tx), site.book)
 
-    now, held, sheets, open_profile = await site.db.reading(read)
-    around = {"viewer": viewer, "now": now, "open_profile": open_profile}
-    pieces = [
-        html("patches/premium.html", words, around | _seen(each, held, words, now, site.book))
-        for each in sheets
-    ]
-    return "".join(pieces)
+    return html("patches/credits.html", words, {"held": await site.db.reading(read)})
 
 
 # What a page shows ------------------------------------------------------------------------------
