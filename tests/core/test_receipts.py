@@ -3,7 +3,7 @@
 import pytest
 
 from overture.core.conversations import Kind, State
-from overture.core.receipts import receipts_are_shown, typing_is_shown
+from overture.core.receipts import presence_is_shown, receipts_are_shown, typing_is_shown
 
 UNANSWERED = {State.PENDING, State.WITHDRAWN, State.UNDELIVERABLE}
 
@@ -48,3 +48,22 @@ def test_typing_is_shown_where_a_message_could_follow(
                 blocked=blocked,
             )
             assert shown is (expected and both_on and not blocked)
+
+
+@pytest.mark.parametrize(
+    ("both_on", "connected", "accepted", "blocked", "expected"),
+    [
+        (True, True, False, False, True),
+        (True, False, True, False, True),
+        (True, False, False, False, False),
+        (False, True, True, False, False),
+        (True, True, True, True, False),
+    ],
+)
+def test_presence_is_shown_to_those_who_may_write_and_goes_with_receipts(
+    *, both_on: bool, connected: bool, accepted: bool, blocked: bool, expected: bool
+):
+    shown = presence_is_shown(
+        both_on=both_on, connected=connected, accepted=accepted, blocked=blocked
+    )
+    assert shown is expected

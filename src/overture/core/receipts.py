@@ -1,4 +1,4 @@
-"""Receipts and typing: who is told what the other side has read, and that it is writing.
+"""Receipts, typing and presence: who is told what the other side has read, and that it is there.
 
 Source: docs/rules.md, "Receipts and typing".
 """
@@ -31,3 +31,13 @@ def typing_is_shown(
     if state is State.ACCEPTED or (state is State.DECLINED and not begun):
         return True
     return connected and (kind is Kind.DIRECT or state is State.PENDING)
+
+
+def presence_is_shown(*, both_on: bool, connected: bool, accepted: bool, blocked: bool) -> bool:
+    """Whether two members see of each other that they are here now.
+
+    It goes with receipts and typing, in one mutual switch, and only between those who may write to each
+    other anyway: a connection, or a conversation that was `accepted`. `blocked` means in either
+    direction.
+    """
+    return both_on and not blocked and (connected or accepted)

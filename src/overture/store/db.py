@@ -60,8 +60,12 @@ class Contended(Unavailable):
 class Database:
     """A pool of connections. Made by `open`, ended by `close`."""
 
-    def __init__(self, pool: AsyncConnectionPool[Tx]) -> None:
+    def __init__(self, pool: AsyncConnectionPool[Tx], url: str) -> None:
         self._pool = pool
+        # For connections that are not of the pool.
+        self.url = url
+        # Called after every commit of a transaction that `writing` made.
+        self.committed: Callable[[], None] | None = None
 
     @classmethod
     async def open(cls, url: str, *, connections: int = 10) -> "Database":
@@ -77,7 +81,7 @@ class Database:
             open=False,
         )
         await pool.open()
-        db = cls(pool)
+        db = cls(pool, url)
         try:
             async with db._connection(30):
                 return db
@@ -129,6 +133,8 @@ class Database:
                         if not connection.closed:
                             await connection.execute("rollback")
                         raise
+                    if self.committed is not None:
+                        self.committed()
                     return result
             except (Conflict, *RETRIED) as problem:
                 if attempt == ATTEMPTS - 1:

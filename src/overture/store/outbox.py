@@ -1,12 +1,109 @@
-"""The outbox: what happened, told in the transaction that made it so."""
+"""The outbox: what happened, told in the transaction that made it so, and read by sequence."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from overture.core.ids import MemberId
 from overture.core.sending import Event
 from overture.store.conversations import INSERT_EVENTS, event_rows
-from overture.store.db import Tx, as_json
+from overture.store.db import Tx, all_rows, as_json
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An event as it is stored; `payload` is JSON."""
+
+    sequence: int
+    owner: MemberId
+    kind: str
+    payload: bytes
 
 
 async def tell(tx: Tx, events: Sequence[Event]) -> None:
     if events:
         await tx.execute(INSERT_EVENTS, (as_json(event_rows(events)),))
+
+
+async def ends(tx: Tx) -> tuple[int, int]:
+    """The first and the last number that are stored; 0 and 0 where nothing is."""
+    return (await all_rows(tx, _ENDS))[0][:2]
+
+
+async def within(tx: Tx, ranges: Sequence[tuple[int, int]], limit: int) -> list[Row]:
+    """The events in these ascending ranges of numbers, both ends in, in their order."""
+    return [Row(*row) for row in await all_rows(tx, _WITHIN, _params(ranges, limit))]
+
+
+async def numbers_within(tx: Tx, ranges: Sequence[tuple[int, int]], limit: int) -> list[int]:
+    """The same, of each the number alone."""
+    return [row[0] for row in await all_rows(tx, _NUMBERS_WITHIN, _params(ranges, limit))]
+
+
+async def writers(tx: Tx) -> frozenset[str]:
+    """The transactions that have told something and not ended yet.
+
+    A transaction locks the table before it is given a number there, and keeps the lock until what it
+    wrote can be seen: where none of those that wrote at one time does so any more, all the numbers
+    given out by then are settled.
+    """
+    return frozenset(row[0] for row in await all_rows(tx, _WRITERS))
+
+
+async def concerning(tx: Tx, members: Sequence[MemberId], *, after: int, up_to: int) -> list[Row]:
+    """The events after a number that name one of these members, in their order."""
+    params = {"members": list(members), "after": after, "up_to": up_to}
+    return [Row(*row) for row in await all_rows(tx, _CONCERNING, params)]
+
+
+def _params(ranges: Sequence[tuple[int, int]], limit: int) -> tuple[object, ...]:
+    return [first for first, _ in ranges], [last for _, last in ranges], limit, limit
+
+
+_ENDS = """
+    select coalesce((select min(o.sequence) from outbox o), 0),
+        coalesce((select max(o.sequence) from outbox o), 0)
+"""
+_WITHIN = """
+    select o.sequence, o.owner_id::text, o.kind, o.payload
+    from unnest(%s::bigint[], %s::bigint[]) as r (first, last)
+    cross join lateral (
+        select o.sequence, o.owner_id, o.kind, o.payload
+        from outbox o
+        where o.sequence between r.first and r.last
+        order by o.sequence
+        limit %s
+    ) o
+    order by o.sequence
+    limit %s
+"""
+_NUMBERS_WITHIN = """
+    select o.sequence
+    from unnest(%s::bigint[], %s::bigint[]) as r (first, last)
+    cross join lateral (
+        select o.sequence
+        from outbox o
+        where o.sequence between r.first and r.last
+        order by o.sequence
+        limit %s
+    ) o
+    order by o.sequence
+    limit %s
+"""
+_WRITERS = """
+    select l.virtualtransaction
+    from pg_locks l
+    where l.locktype = 'relation' and l.mode = 'RowExclusiveLock'
+        and l.database = (select d.oid from pg_database d where d.datname = current_database())
+        and l.relation = 'outbox'::regclass
+"""
+# Nothing but the range can use an index, and none is worth its price to every write.
+_CONCERNING = """
+    select o.sequence, o.owner_id::text, o.kind, o.payload
+    from outbox o
+    where o.sequence > %(after)s and o.sequence <= %(up_to)s
+        and (o.owner_id = any (%(members)s::uuid[])
+            or (o.payload ->> 'recipient_id')::uuid = any (%(members)s::uuid[])
+            or (o.payload ->> 'other_id')::uuid = any (%(members)s::uuid[])
+            or (o.payload ->> 'member_id')::uuid = any (%(members)s::uuid[]))
+    order by o.sequence
+"""

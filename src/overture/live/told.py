@@ -1,0 +1,167 @@
+"""Whom an event of the outbox concerns, and what it tells each of them.
+
+This is where it is decided who may learn that something happened; what they then see of it is read
+through their own rows when it is delivered, by the same rules as when they ask.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from overture.core.ids import ConversationId, MemberId, MessageId
+
+# What a member is told -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MessageTold:
+    """A message was written, by the other side or by the member elsewhere; or it was changed."""
+
+    conversation: ConversationId
+    message: MessageId
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationTold:
+    """Something else of a conversation changed: its state, where it lies, what was read of it."""
+
+    conversation: ConversationId
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptTold:
+    """The other side may have read on: told to a member only if their own row shows it."""
+
+    conversation: ConversationId
+
+
+@dataclass(frozen=True, slots=True)
+class TypingTold:
+    """The other side types. Asked of the rules before it was sent; stored nowhere."""
+
+    conversation: ConversationId
+    typist: MemberId
+
+
+@dataclass(frozen=True, slots=True)
+class CreditsTold:
+    """The member's own balance in a pool; None where something else of the subscription changed."""
+
+    pool: str
+    balance: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReminderTold:
+    """A letter that the member received still waits for an answer."""
+
+    conversation: ConversationId
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkTold:
+    """An invitation came, or a connection began or ended."""
+
+    other: MemberId
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceTold:
+    """Another member came or went. Asked of the rules before it was sent; kept for no resumption."""
+
+    other: MemberId
+    here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The member's streams end: those of these sessions, or all of them."""
+
+    sessions: frozenset[str] | None
+
+
+Told = (
+    MessageTold
+    | ConversationTold
+    | ReceiptTold
+    | TypingTold
+    | CreditsTold
+    | ReminderTold
+    | NetworkTold
+    | PresenceTold
+)
+
+# Who is told -------------------------------------------------------------------------------------
+
+
+class _Payload(msgspec.Struct):
+    """The fields of the outbox's payloads that matter here."""
+
+    conversation_id: ConversationId | None = None
+    message_id: MessageId | None = None
+    recipient_id: MemberId | None = None
+    other_id: MemberId | None = None
+    member_id: MemberId | None = None
+    pool: str = ""
+    balance: int | None = None
+    sessions: list[str] = msgspec.field(default_factory=list)
+
+
+_decode = msgspec.json.Decoder(_Payload).decode
+
+
+def concerns(kind: str, owner: MemberId, payload: bytes) -> Sequence[tuple[MemberId, Told | Ended]]:
+    """What an event tells whom. A kind that is not named here tells nobody."""
+    noun, _, verb = kind.partition(".")
+    match noun:
+        case "inmail" | "message" | "conversation":
+            return _in_conversation(noun, verb, owner, _decode(payload))
+        case "credits" | "subscription":
+            told = _decode(payload)
+            return [(owner, CreditsTold(told.pool, told.balance))]
+        case "connection":
+            other = _decode(payload).member_id
+            return [] if other is None else _in_network(verb, owner, other)
+        case "account" if verb == "signed_out":
+            return [(owner, Ended(frozenset(_decode(payload).sessions)))]
+        case "member" if verb == "closed":
+            return [(owner, Ended(None))]
+        case _:
+            return []
+
+
+def _in_conversation(
+    noun: str, verb: str, owner: MemberId, told: _Payload
+) -> Sequence[tuple[MemberId, Told | Ended]]:
+    conversation, message, other = told.conversation_id, told.message_id, told.recipient_id
+    if conversation is None:
+        return []
+    match noun, verb:
+        case "conversation", "read":
+            mine = [(owner, ConversationTold(conversation))]
+            if told.other_id is None:
+                return mine
+            return [*mine, (told.other_id, ReceiptTold(conversation))]
+        case "conversation", _:
+            # Starred, moved, marked as spam: the other side learns nothing of it.
+            return [(owner, ConversationTold(conversation))]
+        case "inmail", "reminder":
+            return [] if other is None else [(other, ReminderTold(conversation))]
+        case _:
+            news = (
+                ConversationTold(conversation)
+                if message is None
+                else MessageTold(conversation, message)
+            )
+            both = [owner] if other is None else [owner, other]
+            return [(member, news) for member in both]
+
+
+def _in_network(
+    verb: str, owner: MemberId, other: MemberId
+) -> Sequence[tuple[MemberId, Told | Ended]]:
+    if verb == "declined":
+        # Nobody is told that they were turned down.
+        return [(owner, NetworkTold(other))]
+    return [(owner, NetworkTold(other)), (other, NetworkTold(owner))]
