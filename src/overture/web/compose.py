@@ -7,7 +7,7 @@ advice and, where they have changed meanwhile, the price and what will happen.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 from urllib.parse import urlencode
 
@@ -31,6 +31,7 @@ from overture.core.text import BadText
 from overture.store.db import Tx
 from overture.store.idempotency import Once, kept
 from overture.store.members import Profile
+from overture.web.render import icon
 from overture.web.visit import Answer, Done, Go, No, Page, Patch, Sent, Visit, act, page
 from overture.web.words import Words
 
@@ -53,7 +54,7 @@ class Situation:
     """What will happen, in one sentence, and what can be done. Without an action: send."""
 
     kind: str
-    icon: str
+    icon: Markup
     tone: str
     sentence: str
     action: Action | None = None
@@ -583,7 +584,7 @@ def _situation(
             values = name | {"num": words.number(contact.credits), "day": _day(words, back, now)}
             return Situation(
                 "ready",
-                "stamp",
+                icon("stamp"),
                 "ink",
                 Markup(sentence) % values,  # noqa: S704  what is filled in is escaped
                 price=contact.credits,
@@ -599,7 +600,7 @@ def _situation(
             sentence = _("Free: it goes to your open conversation with %(name)s.")
         case _:
             sentence = _("Free: you and %(name)s are connected.")
-    return Situation("free", "badge-check", "ok", sentence % name, into=into)
+    return Situation("free", icon("badge-check"), "ok", sentence % name, into=into)
 
 
 def _refused(
@@ -619,14 +620,16 @@ def _refused(
                 sentence %= {"day": _day(words, at, now)}
             else:
                 sentence = _("You have no credits left, and this plan brings no more.")
-            return Situation("no_credits", "hourglass", "warn", sentence, premium, 1, pool, balance)
+            return Situation(
+                "no_credits", icon("hourglass"), "warn", sentence, premium, 1, pool, balance
+            )
         case Refusal.NOT_PREMIUM:
             if pool in policy.pools:
                 sentence = _("You have no plan whose credits could pay for this letter.")
             else:
                 sentence = _("Writing to %(name)s takes a plan with InMail credits.") % name
             plans = Action(_("See the plans"), "/premium#plans")
-            return Situation("not_premium", "gem", "gold", sentence, plans, 1, pool)
+            return Situation("not_premium", icon("gem"), "gold", sentence, plans, 1, pool)
         case Refusal.PENDING_INMAIL:
             earlier = contact.into
             if earlier is not None and earlier.state is State.PENDING:
@@ -636,18 +639,22 @@ def _refused(
             action = inbox
             if earlier is not None:
                 action = Action(_("Go to that InMail"), f"/inbox/{earlier.id}")
-            return Situation("pending_inmail", "hourglass", "warn", sentence, action)
+            return Situation("pending_inmail", icon("hourglass"), "warn", sentence, action)
         case Refusal.YOU_BLOCKED:
             sentence = _("You have blocked %(name)s, so that neither of you can write.") % name
             action = Action(_("Unblock"), "/compose/unblock", post=True)
-            return Situation("you_blocked", "ban", "bad", sentence, action)
+            return Situation("you_blocked", icon("ban"), "bad", sentence, action)
         case Refusal.RECIPIENT_UNAVAILABLE:
             sentence = _("%(name)s cannot be reached by InMail.") % name
-            return Situation("recipient_unavailable", "mail-x", "warn", sentence, someone_else)
+            return Situation(
+                "recipient_unavailable", icon("mail-x"), "warn", sentence, someone_else
+            )
         case Refusal.RECIPIENT_NOT_PREMIUM:
             sentence = _("%(name)s has no Premium plan and receives no InMail; you can connect.")
             action = Action(_("Go to their profile"), f"/in/{to.handle}")
-            return Situation("recipient_not_premium", "user-plus", "warn", sentence % name, action)
+            return Situation(
+                "recipient_not_premium", icon("user-plus"), "warn", sentence % name, action
+            )
         case Refusal.OPEN_PROFILE_LIMIT if at is not None:
             sentence = _(
                 "Your free letters to Open Profiles are used up; the next can go %(when)s."
@@ -655,16 +662,18 @@ def _refused(
             sentence %= {"when": words.moment(at)}
             assert contact.remedy is not None, "an instant stands in a remedy"
             assert contact.remedy.kind is RemedyKind.WAIT, "and says until when to wait"
-            return Situation("open_profile_limit", "hourglass", "warn", sentence, inbox)
+            return Situation("open_profile_limit", icon("hourglass"), "warn", sentence, inbox)
         case _:
             sentence = words.say(code.sentence)
-            return Situation(code.value, "circle-alert", "warn", sentence, someone_else)
+            return Situation(code.value, icon("circle-alert"), "warn", sentence, someone_else)
 
 
 def _day(words: Words, at: datetime, now: datetime) -> str:
-    """20 February; with the year where it is not this one."""
-    same_year = words.local(at).year == words.local(now).year
-    return words.long_day(at) if same_year else words.long_date(at)
+    """20 February; with the year where it could be taken for another one's."""
+    return words.long_day(at) if at - now < _SAME_DAY_AGAIN else words.long_date(at)
+
+
+_SAME_DAY_AGAIN = timedelta(days=300)
 
 
 # Advice -----------------------------------------------------------------------------------------

@@ -1,0 +1,292 @@
+"""A letter in a real browser: written, held back for its seconds, taken back, sent once and never lost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from overture.actions import members
+from overture.actions.members import PreferenceChanges
+from tests.browser.network import Member, Network
+from tests.browser.people import NARROW, Person
+
+Visit = Callable[..., Person]
+
+# Any page does.
+PAGE = "/settings/privacy"
+WORDS = "I am Ada. Your talk on compilers was clear. Shall we meet?"
+HELD = re.compile("Sending to")
+
+
+@pytest.fixture
+def ada(network: Network) -> Member:
+    return network.member("Ada", premium="premium_career")
+
+
+@pytest.fixture
+def grace(network: Network) -> Member:
+    return network.member("Grace", premium="premium_career")
+
+
+def opens(person: Person, to: Member, *, timed: bool = False) -> Page:
+    """Opens the pop-up over a page; with `timed` the test moves the browser's clock."""
+    if timed:
+        person.page.clock.install()
+    page = person.opens(PAGE)
+    page.evaluate(
+        """handle => {
+            const link = document.createElement("a");
+            Object.assign(link, {href: `/compose?to=${handle}`, id: "write", textContent: "Write"});
+            link.dataset.live = "";
+            document.querySelector("main").prepend(link);
+        }""",
+        to.handle,
+    )
+    page.locator("#write").click()
+    expect(body(page)).to_be_focused()
+    return page
+
+
+def body(page: Page) -> Locator:
+    return page.locator("#over textarea")
+
+
+def send(page: Page) -> None:
+    page.locator("#over").get_by_role("button", name="Send").click()
+
+
+def sent(network: Network, sender: Member) -> int:
+    return network.count("select count(*) from messages where sender_id = %s", sender.id)
+
+
+def test_undo_brings_the_letter_back_with_the_focus_in_it(
+    network: Network, visit: Visit, ada: Member, grace: Member
+):
+    person = visit(ada)
+    page = opens(person, grace, timed=True)
+    body(page).fill(WORDS)
+    send(page)
+    expect(page.get_by_text(HELD)).to_be_visible()
+    expect(body(page)).to_have_count(0)
+    expect(page.get_by_role("button", name="Undo")).to_be_focused()
+
+    page.clock.fast_forward(9_000)
+    page.get_by_role("button", name="Undo").click()
+    page.clock.fast_forward(60_000)
+
+    expect(body(page)).to_be_focused()
+    expect(body(page)).to_have_value(WORDS)
+    assert sent(network, ada) == 0
+
+
+def test_after_ten_seconds_it_is_sent_once_and_the_page_knows(
+    network: Network, visit: Visit, ada: Member, grace: Member
+):
+    person = visit(ada)
+    page = opens(person, grace, timed=True)
+    body(page).fill(WORDS)
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_text(HELD)).to_be_visible()
+    assert sent(network, ada) == 0
+
+    page.clock.fast_forward(11_000)
+
+    person.sees(f"Sent to {grace.name}. You have 4 credits left.")
+    expect(page.locator("[data-compose]")).to_have_count(0)
+    expect(page.get_by_text(HELD)).to_have_count(0)
+    expect(page.locator("#write")).to_be_focused()
+    page.clock.fast_forward(60_000)
+    assert sent(network, ada) == 1
+
+
+def test_impatience_sends_no_second_one(network: Network, visit: Visit, ada: Member, grace: Member):
+    person = visit(ada)
+    page = opens(person, grace, timed=True)
+    body(page).fill(WORDS)
+    page.locator("#over").get_by_role("button", name="Send").dblclick()
+    expect(page.get_by_text(HELD)).to_have_count(1)
+
+    page.clock.fast_forward(11_000)
+
+    person.sees(f"Sent to {grace.name}. You have 4 credits left.")
+    assert sent(network, ada) == 1
+
+
+def test_closing_the_page_sends_at_once_and_once(
+    network: Network, visit: Visit, ada: Member, grace: Member
+):
+    person = visit(ada)
+    page = opens(person, grace)
+    body(page).fill(WORDS)
+    send(page)
+    expect(page.get_by_text(HELD)).to_be_visible()
+
+    page.close()
+
+    other = visit(ada).opens(PAGE)
+    for _ in range(100):
+        if sent(network, ada):
+            break
+        other.wait_for_timeout(50)
+    other.wait_for_timeout(300)
+    assert sent(network, ada) == 1
+    assert network.count("select count(*) from drafts where owner_id = %s", ada.id) == 0
+
+
+def test_a_refusal_after_the_wait_shows_its_reason_and_the_letter(
+    network: Network, visit: Visit, ada: Member, grace: Member
+):
+    person = visit(ada)
+    page = opens(person, grace, timed=True)
+    body(page).fill(WORDS)
+    send(page)
+    expect(page.get_by_text(HELD)).to_be_visible()
+    shut = PreferenceChanges(accept_inmail=False)
+    network.do(lambda tx: members.change_preferences(tx, grace.id, shut, network.now))
+
+    page.clock.fast_forward(11_000)
+
+    alert = page.locator("#over").get_by_role("alert")
+    expect(alert).to_contain_text("Nothing was sent. This member cannot be reached by InMail.")
+    expect(body(page)).to_have_value(WORDS)
+    expect(body(page)).to_be_focused()
+    expect(page.get_by_role("button", name="Choose someone else")).to_be_visible()
+
+
+def test_what_cannot_be_sent_is_told_before_the_wait(
+    network: Network, visit: Visit, ada: Member, grace: Member
+):
+    person = visit(ada)
+    page = opens(person, grace)
+    party = "\N{PARTY POPPER}" * 2001
+    body(page).fill(party)
+    expect(page.get_by_text("2,001 / 2,000")).to_be_visible()
+
+    send(page)
+
+    expect(page.locator("#over").get_by_role("alert")).to_contain_text("at most 2000 can be sent")
+    expect(page.get_by_text(HELD)).to_have_count(0)
+    expect(body(page)).to_have_attribute("aria-invalid", "true")
+    expect(body(page)).to_have_value(party)
+    body(page).fill(party[:-1])
+    send(page)
+    expect(page.get_by_text(HELD)).to_be_visible()
+
+
+def test_the_letter_waits_through_a_navigation_and_another_letter(
+    network: Network, visit: Visit, ada: Member, grace: Member
+):
+    alan = network.member("Alan", premium="premium_career")
+    person = visit(ada)
+    page = opens(person, grace, timed=True)
+    body(page).fill(WORDS)
+    send(page)
+    expect(page.get_by_text(HELD)).to_be_visible()
+    page.evaluate(
+        "handle => document.getElementById('write').setAttribute('href', `/compose?to=${handle}`)",
+        alan.handle,
+    )
+    page.locator("#write").click()
+    body(page).fill("Dear Alan")
+
+    page.get_by_role("button", name="Undo").click()
+
+    expect(body(page)).to_have_value(WORDS)
+    page.locator("#over").get_by_role("button", name=re.compile("Close")).click()
+    page.clock.fast_forward(2_000)
+    page.locator("#write").click()
+    expect(body(page)).to_have_value("Dear Alan")
+    assert sent(network, ada) == 0
+
+
+def test_what_was_typed_a_moment_ago_is_kept_when_the_page_goes_away(
+    visit: Visit, ada: Member, grace: Member
+):
+    person = visit(ada)
+    page = opens(person, grace)
+    body(page).fill("Only just")
+
+    page.goto(person.address + PAGE)
+
+    page.wait_for_timeout(500)
+    page = opens(person, grace)
+    expect(body(page)).to_have_value("Only just")
+
+
+def test_by_keyboard_alone_somebody_is_found_and_written_to(
+    network: Network, visit: Visit, ada: Member, grace: Member
+):
+    person = visit(ada)
+    page = opens(person, grace)
+    alan = network.member("Alan", premium="premium_career")
+    page.locator("#over").get_by_role("button", name="Change").press("Enter")
+    field = page.get_by_role("combobox")
+    expect(field).to_be_focused()
+
+    page.keyboard.type(alan.name)
+    best = page.get_by_role("option").first
+    expect(best).to_contain_text(alan.name)
+    expect(field).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("ArrowDown")
+    expect(best).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Enter")
+
+    expect(body(page)).to_be_focused()
+    expect(page.locator("#over .to")).to_contain_text(alan.name)
+    page.keyboard.press("Escape")
+    expect(page.locator("#over [data-compose]")).to_have_count(0)
+    expect(page.locator("#write")).to_be_focused()
+
+
+def test_without_a_network_it_says_so_and_keeps_the_text(visit: Visit, ada: Member, grace: Member):
+    person = visit(ada)
+    page = opens(person, grace)
+    person.goes_offline()
+
+    body(page).fill(WORDS)
+
+    expect(page.locator("#over").get_by_text("Not saved")).to_be_visible()
+    person.comes_back()
+    expect(page.locator("#over").get_by_text("Draft saved")).to_be_visible()
+    expect(page.locator("#over").get_by_text("Not saved")).to_be_hidden()
+
+
+def test_on_a_phone_it_is_the_whole_screen(visit: Visit, ada: Member, grace: Member):
+    person = visit(ada, viewport=NARROW)
+    page = opens(person, grace)
+
+    box = page.locator("#over [data-compose]").bounding_box()
+
+    assert box is not None
+    assert (box["x"], box["y"], box["width"], box["height"]) == (0, 0, 390, 844)
+    assert page.evaluate("document.querySelector('.app').inert") is True
+    page.locator("#over").get_by_role("button", name=re.compile("Close")).click()
+    assert page.evaluate("document.querySelector('.app').inert") is False
+
+
+def test_several_pools_are_a_choice_that_changes_the_price(
+    network: Network, visit: Visit, grace: Member
+):
+    mona = network.member("Mona", premium="premium_career", recruiter="recruiter_lite")
+    page = opens(visit(mona), grace)
+    expect(page.locator("#over .cost .left")).to_contain_text("5")
+
+    page.locator("#over").get_by_label("Recruiter Lite").check()
+
+    expect(page.locator("#over .cost .left")).to_contain_text("30")
+
+
+def test_it_grows_into_a_page_of_its_own(visit: Visit, ada: Member, grace: Member):
+    person = visit(ada)
+    page = opens(person, grace)
+    body(page).fill(WORDS)
+
+    page.locator("#over").get_by_role("link", name="Open as a page").click()
+
+    person.is_at("/compose")
+    expect(page.locator("main textarea")).to_have_value(WORDS)
+    expect(page.locator("main textarea")).to_be_focused()
+    expect(page.locator("#over [data-compose]")).to_have_count(0)
