@@ -70,6 +70,9 @@ async def test_an_inmail_costs_a_credit_and_waits(site, ada, grace):
         "body": "Hello Grace",
         "sent_at": "2025-01-31T10:00:00Z",
         "quick_reply": None,
+        "edited_at": None,
+        "deleted_at": None,
+        "attachments": [],
     }
     assert written["conversation"] == {
         "id": written["conversation"]["id"],

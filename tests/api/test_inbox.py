@@ -8,7 +8,10 @@ from zipfile import ZipFile
 import pytest
 
 from overture import ids
-from overture.actions import network
+from overture.actions import files, network
+from overture.actions.files import Upload
+from overture.core.ids import FileId, MessageId
+from overture.core.sending import Write
 from tests.api.conftest import Caller, Site
 
 
@@ -222,3 +225,31 @@ async def test_the_export_is_a_zip_to_save(ada: Caller, grace: Caller):
     with ZipFile(BytesIO(answer.content)) as archive:
         assert archive.testzip() is None
         assert b"Hello Grace" in archive.read("conversations.json")
+
+
+async def test_a_message_tells_its_files_and_who_takes_part_can_fetch_them(site: Site):
+    ada, grace = await site.member("ada"), await site.member("grace")
+    stranger = await site.member("stranger")
+    town = site.town
+    await town.do(lambda tx: network.upsert_pairs(tx, [(ada.id, grace.id)], town.now))
+    conversation = await town.sends(ada.id, grace.id)
+    new = await files.examine([Upload(FileId(ids.new()), "résumé.txt", b"Compilers")])
+    await town.acts(Write(ada.id, conversation, MessageId(ids.new()), "My résumé", files=new))
+
+    last = (await grace.get(f"/conversations/{conversation}/messages")).json()["items"][0]
+    found = (await grace.get("/search/messages?q=my")).json()["items"][0]
+    [attached] = last["attachments"]
+    assert attached | {"id": ""} == {
+        "id": "",
+        "name": "résumé.txt",
+        "kind": "text/plain",
+        "bytes": 9,
+    }
+    assert found["attachments"] == [attached]
+
+    path = f"/conversations/{conversation}/attachments/{attached['id']}"
+    fetched = await grace.get(path)
+    assert fetched.content == b"Compilers"
+    assert fetched.headers["content-disposition"].endswith("r%C3%A9sum%C3%A9.txt")
+    for caller, wanted in ((stranger, path), (grace, path[:-4] + "ffff")):
+        assert (await caller.get(wanted)).status_code == 404

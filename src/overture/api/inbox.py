@@ -1,13 +1,14 @@
 """Operations on what a member received: boxes, threads, what was read, search."""
 
 from typing import Annotated
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
 
-from overture.actions import inbox
+from overture.actions import files, inbox
 from overture.api import problems
-from overture.api.operation import Call, operation
+from overture.api.operation import Call, Raw, operation
 from overture.api.wire import (
     NOT_BLANK,
     TEXT,
@@ -21,12 +22,13 @@ from overture.api.wire import (
     Page,
     PageQuery,
     Participant,
+    attachments_out,
     from_policy,
     message_out,
     page_out,
 )
 from overture.core import text
-from overture.core.ids import ConversationId, MessageId
+from overture.core.ids import ConversationId, FileId, MessageId
 from overture.core.refusals import Refusal
 from overture.store import inbox as store
 from overture.store.inbox import Box, Found, ListRow, Thread
@@ -227,6 +229,31 @@ async def delete(
     return gone if isinstance(gone, Refusal) else message_out(gone)
 
 
+@operation(
+    "GET",
+    "/conversations/{conversation_id}/attachments/{file_id}",
+    summary="A file that came with a message",
+    tag=TAG,
+    refusals={**NOT_FOUND, Refusal.NO_SUCH_FILE: 404},
+    media_type="application/octet-stream",
+)
+async def attachment(call: Call, conversation_id: ConversationId, file_id: FileId) -> Raw | Refusal:
+    """What is in it, under its name. Members add files where they write, in the web app."""
+    found = await files.find(call.tx, call.viewer, conversation_id, file_id)
+    if isinstance(found, Refusal):
+        return found
+    disposition = f"attachment; filename*=UTF-8''{quote(found.name)}"
+    return Raw(
+        found.content,
+        {
+            "Content-Type": "application/octet-stream",
+            "Content-Disposition": disposition,
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-store",
+        },
+    )
+
+
 @operation("GET", "/search/messages", summary="Search in messages", tag=TAG)
 async def search(call: Call, query: SearchQuery) -> Page[FoundOut]:
     """The caller's messages in which every word of `q` begins a word, the newest first.
@@ -313,6 +340,7 @@ def _found_out(found: Found) -> FoundOut:
         quick_reply=message.quick_reply,
         edited_at=message.edited_at,
         deleted_at=message.deleted_at,
+        attachments=attachments_out(message),
         subject=found.subject,
         with_=_with(found),
     )

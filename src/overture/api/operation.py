@@ -49,7 +49,7 @@ from overture.api.callers import Caller
 from overture.api.context import Context
 from overture.api.problems import Problem
 from overture.api.wire import In
-from overture.core.ids import ConversationId, InvitationId, MemberId, MessageId
+from overture.core.ids import ConversationId, FileId, InvitationId, MemberId, MessageId
 from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
 from overture.store.db import Tx
@@ -234,6 +234,7 @@ NO_SUCH: Mapping[Any, Refusal] = {
     MemberId: Refusal.NO_SUCH_MEMBER,
     ConversationId: Refusal.NO_SUCH_CONVERSATION,
     MessageId: Refusal.NO_SUCH_MESSAGE,
+    FileId: Refusal.NO_SUCH_FILE,
     InvitationId: Refusal.NO_SUCH_INVITATION,
 }
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from overture.core.conversations import Kind, Message, State
-from overture.core.ids import ConversationId, MemberId, MessageId
+from overture.core.ids import ConversationId, FileId, MemberId, MessageId
 from overture.core.sending import View
 from overture.store import pages
 
@@ -138,6 +138,16 @@ class ConversationOut(Out):
     participants: Sequence[Participant] | msgspec.UnsetType = msgspec.UNSET
 
 
+class AttachmentOut(Out):
+    """A file that came with a message; `kind` is its media type. What is in it: `GET
+    /conversations/{id}/attachments/{id}`."""
+
+    id: FileId
+    name: str
+    kind: str
+    bytes: int
+
+
 class MessageOut(Out):
     """One message; `number` counts from 1 within its conversation.
 
@@ -154,6 +164,7 @@ class MessageOut(Out):
     quick_reply: str | None
     edited_at: Instant | None
     deleted_at: Instant | None
+    attachments: Sequence[AttachmentOut]
 
 
 def conversation_out(view: View) -> ConversationOut:
@@ -188,4 +199,12 @@ def message_out(message: Message) -> MessageOut:
         quick_reply=message.quick_reply,
         edited_at=message.edited_at,
         deleted_at=message.deleted_at,
+        attachments=attachments_out(message),
     )
+
+
+def attachments_out(message: Message) -> list[AttachmentOut]:
+    return [
+        AttachmentOut(id=each.id, name=each.name, kind=each.kind, bytes=each.bytes)
+        for each in message.files
+    ]

@@ -374,7 +374,8 @@ def message(row: Sequence[Any]) -> Message:
 
 
 def _found(row: Sequence[Any]) -> Found:
-    return Found(Message(*row[:7], edited_at=row[11]), *row[7:11])
+    files = () if row[12] is None else decode_files(row[12])
+    return Found(Message(*row[:7], files=files, edited_at=row[11]), *row[7:11])
 
 
 # Ids are made text in SQL: the driver's own loader of text is faster than ours of uuid, and a page
@@ -582,7 +583,7 @@ _WORDS = """
 _SEARCH = """
     select m.id::text, m.conversation_id::text, m.number, m.sender_id::text, m.sent_at, m.body,
         m.quick_reply, i.subject, i.counterpart_id::text, i.counterpart_handle, i.counterpart_name,
-        m.edited_at
+        m.edited_at, m.files
     from (
         select m.owner_id, m.conversation_id, m.number, m.sent_at, m.id
         from inbox i
