@@ -9,6 +9,7 @@ from overture.actions.lanes import Lanes
 from overture.clock import Clock, RealClock, real_now
 from overture.core.policy import PolicyBook
 from overture.core.sending import Answer
+from overture.live.hub import Hub
 from overture.store.db import Database, Tx
 from overture.store.idempotency import Kept
 
@@ -18,12 +19,14 @@ LANES = 2
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """`sends` gathers what is done in conversations, whoever asks for it."""
+    """`sends` gathers what is done in conversations, whoever asks for it; `hub` tells of what was done,
+    once it is started."""
 
     db: Database
     clock: Clock
     book: PolicyBook
     sends: Lanes[Ask, Answer | Kept | KeyReused]
+    hub: Hub
 
     async def instant(self) -> datetime:
         """The instant now, for what opens no transaction of its own."""
@@ -39,4 +42,4 @@ def share(db: Database, clock: Clock, book: PolicyBook) -> Shared:
 
         return await db.writing(work)
 
-    return Shared(db=db, clock=clock, book=book, sends=Lanes(send, lanes=LANES))
+    return Shared(db=db, clock=clock, book=book, sends=Lanes(send, lanes=LANES), hub=Hub(db))

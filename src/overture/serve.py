@@ -250,6 +250,8 @@ async def _answer(
 
         def stop() -> None:
             server.should_exit = True
+            # Streams go on for as long as they may: the server would wait for them.
+            shared.hub.end_streams()
 
         _on_signals(stop)
         if child:
@@ -262,6 +264,7 @@ async def _answer(
             announce()
 
         _collect_less()
+        await shared.hub.start()
         async with asyncio.TaskGroup() as tasks:
             beside = [
                 tasks.create_task(announce_when_ready()),
@@ -271,6 +274,7 @@ async def _answer(
             await server.serve(sockets=[listener])
             for task in beside:
                 task.cancel()
+        await shared.hub.stop()
         # What still waits for the database by now is given up: whoever asked is gone.
         with suppress(TimeoutError):
             async with asyncio.timeout(1):

@@ -37,6 +37,7 @@ def make_context(
         clock=shared.clock,
         book=shared.book,
         sends=shared.sends,
+        hub=shared.hub,
         callers=Lane(look_up),
         requests=RateLimit(requests_per_minute),
         writes=RateLimit(writes_per_minute),

@@ -38,6 +38,7 @@ def make_site(shared: Shared, *, public_url: str) -> Site:
         clock=shared.clock,
         book=shared.book,
         sends=shared.sends,
+        hub=shared.hub,
         sessions=Lane(look_up),
         public_url=public_url,
     )
