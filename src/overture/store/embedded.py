@@ -628,7 +628,8 @@ def _create(data: Path, programs: Path, account: _Account, engine: int) -> None:
 
 def _initial_settings() -> dict[str, str]:
     """What goes into a new `postgresql.conf`, where an operator may change it."""
-    shared_buffers = min(max(_memory_bytes() // 8, 64 * _MEBIBYTE), 256 * _MEBIBYTE)
+    # An eighth of the memory: the inboxes of a million conversations take about a gigabyte.
+    shared_buffers = min(max(_memory_bytes() // 8, 64 * _MEBIBYTE), 2048 * _MEBIBYTE)
     return {
         "shared_buffers": f"{shared_buffers // _MEBIBYTE}MB",
         "max_connections": "100",
