@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 
 from overture import ids
 from overture.api.app import api_app
@@ -19,12 +20,16 @@ from overture.app import faces
 from overture.clock import TestClock
 from overture.context import share
 from overture.core.ids import MemberId
-from overture.store import installation
+from overture.store import accounts, installation, sessions
+from overture.store.db import Tx
 from overture.web.app import web_app
 from overture.web.context import Site, make_site
 from tests.cast import SIGN_UP, Town, town_in
 
 PUBLIC_URL = "http://overture.example"
+# Of every member here, at ID@overture.example; hashed so that it takes no time.
+PASSWORD = "correct horse battery"
+_HASHED = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 
 
 @dataclass
@@ -72,15 +77,19 @@ class Place:
 
     async def signed_in(self, member: MemberId) -> Browser:
         """A browser with a session of this member's."""
-        from overture.store import sessions
-
         browser, secret = self.browser(), f"session-{ids.new()}"
         digest = sha256(secret.encode()).hexdigest()
-        await self.town.do(
-            lambda tx: sessions.add(
+
+        async def sign_in(tx: Tx) -> None:
+            if await accounts.of(tx, member) is None:
+                email = f"{member}@overture.example"
+                await accounts.take_address(tx, email, member)
+                await accounts.add(tx, member, email=email, password=_HASHED, verified=True)
+            await sessions.add(
                 tx, member, session=str(ids.new()), sha256=digest, client="", agent="a test"
             )
-        )
+
+        await self.town.do(sign_in)
         browser.http.cookies.set("session", secret, domain="overture.example")
         browser.id = member
         return browser

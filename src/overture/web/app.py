@@ -21,17 +21,29 @@ from overture.actions.lanes import Overloaded
 from overture.store.accounts import Viewer
 from overture.store.db import Tx, Unavailable
 from overture.store.pages import BadCursor
-from overture.web import assets, compose, files, guard, home, premium, settings
+from overture.web import accounts, assets, compose, files, guard, home, premium, settings
 from overture.web.context import Site
 from overture.web.render import html
 from overture.web.shell import NOBODY, shell
-from overture.web.visit import Absent, Answer, Done, Go, Handler, No, Page, Patch, Visit, Who
+from overture.web.visit import (
+    SESSION_COOKIE,
+    Absent,
+    Answer,
+    Done,
+    Go,
+    Handler,
+    No,
+    Page,
+    Patch,
+    Visit,
+    Who,
+    cookie_name,
+)
 from overture.web.words import wanted_language, words_of
 
 # Every module of pages; a new one is added here.
-MODULES: tuple[ModuleType, ...] = (compose, files, home, premium, settings)
+MODULES: tuple[ModuleType, ...] = (accounts, compose, files, home, premium, settings)
 
-SESSION_COOKIE = "session"
 _NOTICE_COOKIE = "notice"
 
 _log = logging.getLogger("overture.web")
@@ -51,11 +63,6 @@ def web_app(site: Site) -> ASGIApp:
 
 def handlers() -> list[Handler]:
     return [each for module in MODULES for each in vars(module).values() if type(each) is Handler]
-
-
-def cookie_name(site: Site, name: str) -> str:
-    """Over https no other site, and no page of a neighbouring host, can set or change ours."""
-    return f"__Host-{name}" if site.https else name
 
 
 class _TakenBack(Exception):
@@ -129,7 +136,7 @@ def _endpoint(site: Site, handler: Handler) -> Callable[[Request], Awaitable[Res
 
 
 async def _visit(site: Site, request: Request) -> Visit:
-    secret = request.cookies.get(cookie_name(site, SESSION_COOKIE))
+    secret = request.cookies.get(cookie_name(site, SESSION_COOKIE), "")
     visitor: Viewer | None = None
     if secret:
         try:

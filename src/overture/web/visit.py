@@ -40,7 +40,7 @@ from overture.actions.conversations import Ask, KeyReused
 from overture.actions.fields import Invalid
 from overture.core.ids import ConversationId, MessageId
 from overture.core.refusals import Refusal
-from overture.core.sending import Command, Refused
+from overture.core.sending import Command, Refused, Write
 from overture.core.sending import Done as Carried
 from overture.store.accounts import Viewer
 from overture.store.db import Tx
@@ -51,6 +51,8 @@ from overture.web.words import Words
 
 I = TypeVar("I", bound=str)  # noqa: E741
 
+SESSION_COOKIE = "session"
+
 FORM_BYTES_MAX = 128 * 1024
 YEAR_SECONDS = 365 * 24 * 3600
 
@@ -60,6 +62,11 @@ class Who(Enum):
 
     ANYONE = "anyone"
     MEMBER = "a member who is signed in"
+
+
+def cookie_name(site: Site, name: str) -> str:
+    """Over https no other site, and no page of a neighbouring host, can set or change ours."""
+    return f"__Host-{name}" if site.https else name
 
 
 # Answers ----------------------------------------------------------------------------------------
@@ -193,6 +200,10 @@ class Visit:
         """The id in the path's placeholder, which is declared as `{name:uuid}`."""
         return kind(str(self.request.path_params[name]))
 
+    def cookie(self, name: str) -> str:
+        """A cookie of ours, as the browser sent it; empty where it sent none."""
+        return self.request.cookies.get(cookie_name(self.site, name), "")
+
     def keep_cookie(self, name: str, value: str, seconds: int = YEAR_SECONDS) -> None:
         """Sets a cookie of ours with the answer; an empty value removes it."""
         self.cookies[name] = (value, seconds if value else 0)
@@ -207,11 +218,15 @@ class Visit:
 
     async def send(self, command: Command, key: str) -> Sent | Refused | KeyReused:
         """Puts a command into the lanes. `key` stands in the form: sent again, it is one act."""
-        fingerprint = sha256(msgspec.json.encode(sorted(self.form.items()))).digest()
+        files = command.files if isinstance(command, Write) else ()
+        said = [sorted(self.form.items()), [sha256(each.content).hexdigest() for each in files]]
+        fingerprint = sha256(msgspec.json.encode(said)).digest()
         once = Once(self.viewer.id, "web", key, fingerprint) if key else None
-        answer = await self.site.sends.submit(
-            Ask(command, once, _render if once else None), self.viewer.id
-        )
+        ask = Ask(command, once, _render if once else None)
+        if files:
+            answer = await self.site.send_alone(ask)
+        else:
+            answer = await self.site.sends.submit(ask, self.viewer.id)
         match answer:
             case Carried():
                 return _sent(answer)

@@ -4,3 +4,5 @@ import "./forms.js";
 import "./files.js";
 import "./compose.js";
 import "./stream.js";
+import "./accounts.js";
+import "./offline.js";
