@@ -129,7 +129,9 @@ class Words:
     def signed(self, value: int) -> str:
         """With its sign: a plus, or a true minus."""
         sign = "+" if value > 0 else "\N{MINUS SIGN}" if value < 0 else ""
-        return sign + self.number(abs(value))
+        # Among words that run from right to left the sign would stand behind its number.
+        mark = "\N{LEFT-TO-RIGHT MARK}" if sign and self.direction == "rtl" else ""
+        return mark + sign + self.number(abs(value))
 
     def percent(self, share: float) -> str:
         """48%"""
