@@ -34,6 +34,15 @@ class Shared:
             return real_now()
         return await self.db.reading(self.clock.now)
 
+    async def send_alone(self, ask: Ask) -> Answer | Kept | KeyReused:
+        """The same as through `sends`, in a transaction of its own: what takes long, such as a message
+        with files, holds up nobody else's."""
+
+        async def work(tx: Tx) -> Answer | Kept | KeyReused:
+            return (await act(tx, [ask], await self.clock.now(tx), self.book))[0]
+
+        return await self.db.writing(work)
+
 
 def share(db: Database, clock: Clock, book: PolicyBook) -> Shared:
     async def send(asks: Sequence[Ask]) -> Sequence[Answer | Kept | KeyReused]:
