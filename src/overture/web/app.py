@@ -21,7 +21,17 @@ from overture.actions.lanes import Overloaded
 from overture.store.accounts import Viewer
 from overture.store.db import Tx, Unavailable
 from overture.store.pages import BadCursor
-from overture.web import accounts, assets, compose, files, guard, home, premium, settings
+from overture.web import (
+    accounts,
+    assets,
+    compose,
+    files,
+    guard,
+    home,
+    installable,
+    premium,
+    settings,
+)
 from overture.web.context import Site
 from overture.web.render import html
 from overture.web.shell import NOBODY, shell
@@ -42,7 +52,7 @@ from overture.web.visit import (
 from overture.web.words import wanted_language, words_of
 
 # Every module of pages; a new one is added here.
-MODULES: tuple[ModuleType, ...] = (accounts, compose, files, home, premium, settings)
+MODULES: tuple[ModuleType, ...] = (accounts, compose, files, home, installable, premium, settings)
 
 _NOTICE_COOKIE = "notice"
 

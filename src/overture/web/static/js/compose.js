@@ -115,7 +115,7 @@ addEventListener("held", async ({ target }) => {
   waiting.append(compose);
   settle();
   if (!paged) return;
-  await go("/inbox", { push: true });
+  await go("/inbox", { push: true }).catch(() => {}); // without a network it stays
   document.querySelector("#toasts [data-cancel]")?.focus();
 });
 

@@ -1,0 +1,114 @@
+"""Without a network: a page that says so, and what was written goes once there is one again."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.network import Member, Network
+from tests.browser.people import Person
+
+WORDS = "I am Ada. Your talk on compilers was clear. Shall we meet?"
+
+
+@pytest.fixture
+def ada(network: Network) -> Member:
+    return network.member("Ada", premium="premium_career")
+
+
+@pytest.fixture
+def grace(network: Network) -> Member:
+    return network.member("Grace", premium="premium_career")
+
+
+def with_worker(person: Person, path: str) -> None:
+    """Loads a page, and waits until the worker serves it."""
+    page = person.opens(path)
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.wait_for_function("navigator.serviceWorker.controller !== null")
+
+
+def sent(network: Network, sender: Member) -> int:
+    return network.count("select count(*) from messages where sender_id = %s", sender.id)
+
+
+def test_it_can_be_installed(network: Network):
+    manifest = httpx.get(f"{network.address}/manifest.webmanifest")
+    told = manifest.json()
+
+    assert manifest.headers["content-type"] == "application/manifest+json"
+    assert {told["start_url"], told["scope"], told["display"]} == {"/inbox", "/", "standalone"}
+    for each in told["icons"]:
+        icon = httpx.get(network.address + each["src"])
+        assert icon.headers["content-type"] == "image/png"
+        width, height = icon.content[16:20], icon.content[20:24]
+        assert f"{int.from_bytes(width)}x{int.from_bytes(height)}" == each["sizes"]
+    assert any(each["purpose"] == "maskable" for each in told["icons"])
+
+
+def test_the_worker_is_asked_for_anew_and_names_files_that_are_there(network: Network):
+    worker = httpx.get(f"{network.address}/sw.js")
+
+    assert worker.headers["cache-control"] == "no-cache"
+    files = json.loads(worker.text.partition("const FILES = ")[2].partition(";")[0])
+    assert len(files) > 5
+    for each in files:
+        assert httpx.get(network.address + each).status_code == 200
+
+
+def test_a_page_without_a_network_says_so_and_comes_back_by_itself(network, visit, ada):
+    person = visit(ada)
+    with_worker(person, "/premium")
+
+    person.goes_offline()
+    person.opens("/settings/privacy")
+    person.sees("No network")
+    assert ada.name not in person.page.content()
+
+    person.comes_back()
+    expect(person.page.get_by_text("No network")).to_have_count(0)
+    expect(person.page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_nothing_that_a_member_reads_is_kept_in_the_browser(visit, ada):
+    person = visit(ada)
+    with_worker(person, "/premium")
+    for path in ("/settings/account", "/compose"):
+        person.opens(path)
+
+    kept = person.page.evaluate(
+        """async () => {
+            const urls = [];
+            for (const name of await caches.keys()) {
+                const cache = await caches.open(name);
+                for (const { url } of await cache.keys()) urls.push(new URL(url).pathname);
+            }
+            return urls;
+        }"""
+    )
+
+    assert "/offline" in kept
+    assert not [path for path in kept if path != "/offline" and not path.startswith("/static/")]
+
+
+def test_a_letter_sent_without_a_network_goes_once_when_there_is_one(network, visit, ada, grace):
+    person = visit(ada)
+    page = person.page
+    page.clock.install()
+    with_worker(person, f"/compose?to={grace.handle}")
+    page.get_by_label("Message").fill(WORDS)
+    expect(page.get_by_text("Draft saved")).to_be_visible()
+
+    person.goes_offline()
+    page.get_by_role("button", name="Send").click()
+    page.clock.fast_forward(11_000)
+    person.sees("Waits for the network")
+    assert sent(network, ada) == 0
+
+    person.comes_back()
+    expect(page.get_by_text("Waits for the network")).to_have_count(0)
+    page.reload()
+    assert sent(network, ada) == 1
