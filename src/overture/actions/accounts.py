@@ -477,9 +477,27 @@ async def _open(tx: Tx, link: Link, password: str) -> bool:
     # The operator may have changed the address since.
     if waiting is None or folded(waiting.email) != folded(link.email):
         return False
-    if not await store.take_address(tx, folded(link.email), link.member):
+    return await _give(tx, waiting, link.email, password)
+
+
+async def open_for(
+    tx: Tx, member: MemberId, *, otherwise: str, password: str, now: datetime
+) -> bool:
+    """Opens an account for a member who has none, as a demo does: whether it did.
+
+    It has the member's address, `otherwise` where they have none. `password` is as it is stored.
+    """
+    waiting = await store.unopened_member(tx, member)
+    if waiting is None or not await _give(tx, waiting, waiting.email or otherwise, password):
         return False
-    await store.add(tx, link.member, email=link.email, password=password, verified=True)
+    await tell(tx, [Event(member, "account.opened", now, {})])
+    return True
+
+
+async def _give(tx: Tx, waiting: Unopened, email: str, password: str) -> bool:
+    if not await store.take_address(tx, folded(email), waiting.member):
+        return False
+    await store.add(tx, waiting.member, email=email, password=password, verified=True)
     return True
 
 

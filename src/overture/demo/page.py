@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from overture import ids
-from overture.actions import credits, members, subscriptions, tokens
+from overture.actions import accounts, credits, members, passwords, subscriptions, tokens
 from overture.actions.conversations import preview
 from overture.actions.subscriptions import Premium, SubscriptionView
 from overture.app import Installation
@@ -25,6 +25,7 @@ from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
 from overture.demo.cast import CAST
 from overture.store import inbox, metrics
+from overture.store.accounts import of as account_of
 from overture.store.db import Tx
 from overture.store.inbox import Box
 from overture.store.members import Profile
@@ -32,10 +33,13 @@ from overture.store.metrics import Counts
 from overture.store.tokens import TokenRow
 
 ACTOR = "overture demo"
+# Of everyone in a demo: whoever can reach it may be any of them.
+PASSWORD = "unfinished symphony"  # noqa: S105
 # The handle of whose archive was imported.
 YOU = "you"
 # Of a statement or a box, as much as one answer can show.
 _ONE_PAGE = 100
+_DOMAIN = "overture.example"
 _COLUMNS = 80
 
 
@@ -79,6 +83,8 @@ class Page:
     book: PolicyBook
     people: dict[MemberId, tuple[Person, str]] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
+    # Who signs in otherwise by now: by their own address, or with a password that they have set.
+    otherwise: list[str] = field(default_factory=list)
     steps: list[tuple[str, Sequence[str]]] = field(default_factory=list)
 
     def add(self, person: Person | None, why: str) -> None:
@@ -100,18 +106,27 @@ async def cast_is_there(installation: Installation) -> bool:
 
 
 async def make(installation: Installation) -> Page:
-    """Chooses whom to show, and issues their tokens and an operator's."""
+    """Chooses whom to show, and issues their tokens and an operator's.
+
+    Everyone of the cast who has no password yet gets the demo's.
+    """
+    stored = await passwords.hashed(PASSWORD)
 
     async def work(tx: Tx) -> Page:
         now = await installation.clock.now(tx)
         page = Page(await metrics.counts(tx, now), now, installation.book)
+        await _open_accounts(tx, stored, now)
         await _choose(tx, page)
         for person, _ in page.people.values():
             page.secrets[person.variable] = await _issue(tx, person.id, now)
         page.secrets["OPERATOR"] = await _issue(tx, None, now)
         return page
 
-    return await installation.db.writing(work)
+    page = await installation.db.writing(work)
+    for person, _ in page.people.values():
+        if (said := await _sign_in(installation, person)) is not None:
+            page.otherwise.append(said)
+    return page
 
 
 def show(page: Page, address: str, folder: Path) -> None:
@@ -143,6 +158,10 @@ def show(page: Page, address: str, folder: Path) -> None:
         lines.append(f"  {bold(f'{person.profile.handle:19}')}{plan:21}{balance:>7}  {why}")
     lines += [
         "",
+        f"Sign in at {bold(f'{address}/login')} as HANDLE@{_DOMAIN};",
+        f"everyone here has the same password: {bold(PASSWORD)}",
+        *page.otherwise,
+        "",
         f"Every call is explained at {bold(f'{address}/api/v1/reference')}",
         "Paste into another terminal; these tokens are made anew at every start:",
         "",
@@ -159,6 +178,32 @@ def show(page: Page, address: str, folder: Path) -> None:
         "",
     ]
     click.echo("\n".join(lines))
+
+
+# How they sign in -------------------------------------------------------------------------------
+
+
+def _address(handle: str) -> str:
+    return f"{handle}@{_DOMAIN}"
+
+
+async def _open_accounts(tx: Tx, stored: str, now: datetime) -> None:
+    for handle in (*(part.handle for part in CAST), YOU):
+        if found := await members.profile(tx, None, handle, now):
+            await accounts.open_for(
+                tx, found.id, otherwise=_address(handle), password=stored, now=now
+            )
+
+
+async def _sign_in(installation: Installation, person: Person) -> str | None:
+    """How they sign in, where it is not as the page says for all."""
+    account = await installation.db.reading(lambda tx: account_of(tx, person.id))
+    handle = person.profile.handle
+    if account is None or not await passwords.fits(PASSWORD, account.password):
+        return f"({handle}: with a password that was set since.)"
+    if account.email != _address(handle):
+        return f"({handle}: as {account.email}.)"
+    return None
 
 
 # Whom to show -----------------------------------------------------------------------------------

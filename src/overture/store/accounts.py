@@ -46,7 +46,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Unopened:
-    """A member who has an address and has set no password yet; not `claimed`: imported."""
+    """A member who has set no password yet; not `claimed`: imported. `email` is empty without one."""
 
     member: MemberId
     name: str
@@ -209,7 +209,7 @@ _UNOPENED = """
     limit 1
 """
 _UNOPENED_MEMBER = """
-    select m.id, m.name, m.email, m.claimed
+    select m.id, m.name, coalesce(m.email, ''), m.claimed
     from members m
     where m.id = %s and m.closed_at is null
         and not exists (select from accounts a where a.member_id = m.id)
