@@ -1,5 +1,22 @@
 -- Photos and files.
 
+-- Who members are ----------------------------------------------------------------------------------
+
+alter table members add column about text not null default '';
+-- The version of the member's photo, which names it in its address; null without one.
+alter table members add column photo text;
+
+-- A photo in its two sizes, WebP, made anew from what was uploaded.
+create table photos (
+    owner_id uuid not null,
+    version  text not null,
+    small    bytea not null,
+    large    bytea not null,
+    constraint photos_pk primary key (owner_id)
+);
+alter table photos alter column small set storage external;
+alter table photos alter column large set storage external;
+
 -- Files that go with messages ----------------------------------------------------------------------
 
 -- What a message shows of its files (id, name, kind, bytes, size of the preview) stands with it, so
