@@ -43,6 +43,8 @@ class Person:
     pages: list[Page] = field(default_factory=list)
     # With no network the browser complains of every request.
     offline: bool = False
+    # Without JavaScript a browser refuses to load any.
+    scripted: bool = True
 
     @property
     def me(self) -> Member:
@@ -105,6 +107,8 @@ class Person:
     def _failed(self, request: Request) -> None:
         if self.offline or (request.failure or "").startswith(_OVERTAKEN):
             return
+        if not self.scripted and request.failure == "csp":
+            return
         self.faults.append(f"request failed: {request.method} {request.url} {request.failure}")
 
     def _answered(self, response: Response) -> None:
@@ -138,6 +142,7 @@ def person(
     if session:
         context.add_cookies([{"name": "session", "value": session, "url": address}])
     made = Person(context, context.new_page(), address, member)
+    made.scripted = settings.get("java_script_enabled", True)
     made.pages.append(made.page)
     made.watch()
     return made
