@@ -1,17 +1,19 @@
-"""A letter in a real browser: written, held back for its seconds, taken back, sent once and never lost."""
+"""A letter in a real browser: written, held back, taken back, sent once and never lost."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe  # pyright: ignore[reportMissingTypeStubs]
 from playwright.sync_api import Locator, Page, expect
 
 from overture.actions import members
 from overture.actions.members import PreferenceChanges
 from tests.browser.network import Member, Network
-from tests.browser.people import NARROW, Person
+from tests.browser.people import NARROW, WIDE, Person
 
 Visit = Callable[..., Person]
 
@@ -156,9 +158,7 @@ def test_a_refusal_after_the_wait_shows_its_reason_and_the_letter(
     expect(page.get_by_role("button", name="Choose someone else")).to_be_visible()
 
 
-def test_what_cannot_be_sent_is_told_before_the_wait(
-    network: Network, visit: Visit, ada: Member, grace: Member
-):
+def test_what_cannot_be_sent_is_told_before_the_wait(visit: Visit, ada: Member, grace: Member):
     person = visit(ada)
     page = opens(person, grace)
     party = "\N{PARTY POPPER}" * 2001
@@ -290,3 +290,62 @@ def test_it_grows_into_a_page_of_its_own(visit: Visit, ada: Member, grace: Membe
     expect(page.locator("main textarea")).to_have_value(WORDS)
     expect(page.locator("main textarea")).to_be_focused()
     expect(page.locator("#over [data-compose]")).to_have_count(0)
+
+
+def test_from_its_page_one_goes_on_while_the_letter_waits(
+    network: Network, visit: Visit, ada: Member, grace: Member
+):
+    person = visit(ada)
+    person.page.clock.install()
+    page = person.opens(f"/compose?to={grace.handle}")
+    page.locator("main textarea").fill(WORDS)
+    page.get_by_role("button", name="Send").click()
+    person.is_at("/inbox")
+    expect(page.get_by_role("button", name="Undo")).to_be_focused()
+
+    page.get_by_role("button", name="Undo").click()
+
+    expect(body(page)).to_have_value(WORDS)
+    expect(body(page)).to_be_focused()
+    send(page)
+    expect(page.get_by_text(HELD)).to_be_visible()
+    page.clock.fast_forward(11_000)
+    person.sees(f"Sent to {grace.name}. You have 4 credits left.")
+    assert sent(network, ada) == 1
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_every_state_of_the_pop_up_is_accessible(
+    network: Network, visit: Visit, theme: str, viewport: dict[str, int]
+):
+    mona = network.member("Mona", premium="premium_career", recruiter="recruiter_lite")
+    grace = network.member("Grace", premium="premium_career")
+    basic = network.member("Bo")
+    person = visit(mona, viewport=viewport, color_scheme=theme)
+
+    page = opens(person, grace)
+    body(page).fill("Hi {name}, " + "we are looking for somebody who does this and that. " * 50)
+    expect(page.locator("#over .advice li")).to_have_count(3)
+    send(page)
+    expect(page.locator("#over").get_by_role("alert")).to_contain_text("at most 2000")
+    sound(page)
+    page.locator("#over").get_by_role("button", name="Change").click()
+    page.get_by_role("combobox").fill("Bo")
+    expect(page.get_by_role("option").first).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    sound(page)
+    page = opens(person, basic)
+    expect(page.locator("#over .cost.warn")).to_be_visible()
+    sound(page)
+    for path in (f"/compose?to={basic.handle}", "/compose"):
+        sound(person.opens(path))
+
+
+def sound(page: Page) -> None:
+    """Axe finds nothing, and nothing is wider than the window."""
+    answer = cast("dict[str, Any]", Axe().run(page).response)  # pyright: ignore[reportUnknownMemberType]
+    assert not answer["violations"], answer["violations"]
+    assert page.evaluate(
+        "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    )
