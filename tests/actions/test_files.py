@@ -338,7 +338,7 @@ async def test_both_sides_find_a_file_and_nobody_else_does(pair: Pair) -> None:
 
     async def found_by(viewer: MemberId) -> bytes | Refusal:
         found = await pair.town.look(lambda tx: files.find(tx, viewer, pair.inmail, file.id))
-        return found if isinstance(found, Refusal) else found.content
+        return found if isinstance(found, Refusal) else found.part
 
     assert await found_by(pair.ada) == PDF
     assert await found_by(pair.grace) == PDF

@@ -29,10 +29,14 @@ async def export(tx: Tx, member: MemberId, now: datetime, book: PolicyBook) -> I
     answered, and no token's text.
     """
     made = TemporaryFile()  # noqa: SIM115  whoever is given it closes it
-    async with tx.transaction():
-        await tx.execute("set transaction isolation level repeatable read, read only")
-        with ZipFile(made, "w", ZIP_DEFLATED) as archive:
-            await _fill(_Archive(archive, now), tx, member, now, book)
+    try:
+        async with tx.transaction():
+            await tx.execute("set transaction isolation level repeatable read, read only")
+            with ZipFile(made, "w", ZIP_DEFLATED) as archive:
+                await _fill(_Archive(archive, now), tx, member, now, book)
+    except BaseException:
+        made.close()
+        raise
     _ = made.seek(0)
     return made
 

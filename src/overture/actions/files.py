@@ -63,14 +63,23 @@ async def find(
     conversation_id: ConversationId,
     file_id: FileId,
     *,
-    preview: bool = False,
+    start: int = 0,
 ) -> Stored | Refusal:
-    """A file, or the still of an image, for someone who takes part in its conversation."""
+    """A file, for someone who takes part in its conversation: its part from `start` on."""
     held = await conversation_of(tx, viewer, conversation_id)
     if held is None:
         return Refusal.NO_SUCH_CONVERSATION
-    read = store.preview if preview else store.one
-    return await read(tx, held, file_id) or Refusal.NO_SUCH_FILE
+    return await store.one(tx, held, file_id, start) or Refusal.NO_SUCH_FILE
+
+
+async def find_preview(
+    tx: Tx, viewer: MemberId, conversation_id: ConversationId, file_id: FileId
+) -> Stored | Refusal:
+    """The still of an image, whole."""
+    held = await conversation_of(tx, viewer, conversation_id)
+    if held is None:
+        return Refusal.NO_SUCH_CONVERSATION
+    return await store.preview(tx, held, file_id) or Refusal.NO_SUCH_FILE
 
 
 def _examined(upload: Upload) -> NewFile | Refusal:

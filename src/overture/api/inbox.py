@@ -239,12 +239,17 @@ async def delete(
 )
 async def attachment(call: Call, conversation_id: ConversationId, file_id: FileId) -> Raw | Refusal:
     """What is in it, under its name. Members add files where they write, in the web app."""
-    found = await files.find(call.tx, call.viewer, conversation_id, file_id)
-    if isinstance(found, Refusal):
-        return found
+    content = bytearray()
+    while True:
+        found = await files.find(call.tx, call.viewer, conversation_id, file_id, start=len(content))
+        if isinstance(found, Refusal):
+            return found
+        content += found.part
+        if len(content) >= found.size:
+            break
     disposition = f"attachment; filename*=UTF-8''{quote(found.name)}"
     return Raw(
-        found.content,
+        bytes(content),
         {
             "Content-Type": "application/octet-stream",
             "Content-Disposition": disposition,
@@ -282,8 +287,10 @@ def conversation_out(row: ListRow) -> ConversationOut:
 
 
 def _told(thread: Thread | Refusal) -> ThreadOut | Refusal:
-    if isinstance(thread, Refusal):
-        return thread
+    return thread if isinstance(thread, Refusal) else thread_out(thread)
+
+
+def thread_out(thread: Thread) -> ThreadOut:
     row = thread.row
     return ThreadOut(
         id=row.id,

@@ -12,14 +12,18 @@ from overture.core.sending import Record
 from overture.store.db import Tx, all_rows, as_json
 from overture.store.inbox import Held
 
+# So much of a file is read at once: whoever fetches it slowly takes no more memory than that.
+PART_BYTES = 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A file with what is in it."""
+    """A file of `size` bytes, and a part of what is in it."""
 
     name: str
     kind: str
-    content: bytes
+    size: int
+    part: bytes
 
 
 async def space_of(tx: Tx, members: Sequence[MemberId]) -> dict[MemberId, int]:
@@ -28,21 +32,23 @@ async def space_of(tx: Tx, members: Sequence[MemberId]) -> dict[MemberId, int]:
     return dict(rows)
 
 
-async def one(tx: Tx, held: Held, file_id: FileId) -> Stored | None:
-    """A file of a conversation that the viewer holds."""
-    return await _read(tx, _CONTENT, held, file_id)
+async def one(tx: Tx, held: Held, file_id: FileId, start: int = 0) -> Stored | None:
+    """A file of a conversation that the viewer holds, with its part from `start` on."""
+    return await _read(tx, _CONTENT, held, (start + 1, PART_BYTES, held.home, held.id, file_id))
 
 
 async def preview(tx: Tx, held: Held, file_id: FileId) -> Stored | None:
-    """The still of an image, as WebP; None where there is none."""
-    return await _read(tx, _PREVIEW, held, file_id)
+    """The still of an image, whole, as WebP; None where there is none."""
+    return await _read(tx, _PREVIEW, held, (held.home, held.id, file_id))
 
 
-async def _read(tx: Tx, statement: LiteralString, held: Held, file_id: FileId) -> Stored | None:
+async def _read(
+    tx: Tx, statement: LiteralString, held: Held, params: Sequence[object]
+) -> Stored | None:
     if held.hidden:
         return None
-    # As it is: text would double it on the way.
-    cursor = await tx.execute(statement, (held.home, held.id, file_id), binary=True)
+    # In binary: text would double it on the way.
+    cursor = await tx.execute(statement, params, binary=True)
     row = await cursor.fetchone()
     return None if row is None else Stored(*row)
 
@@ -80,12 +86,12 @@ _SPACE = """
     join file_space s on s.owner_id = r.id
 """
 _CONTENT = """
-    select f.name, f.kind, f.content
+    select f.name, f.kind, octet_length(f.content), substring(f.content from %s for %s)
     from files f
     where f.owner_id = %s and f.conversation_id = %s and f.id = %s
 """
 _PREVIEW = """
-    select f.name, 'image/webp', f.preview
+    select f.name, 'image/webp', octet_length(f.preview), f.preview
     from files f
     where f.owner_id = %s and f.conversation_id = %s and f.id = %s and f.preview is not null
 """

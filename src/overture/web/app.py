@@ -175,6 +175,15 @@ async def _answer(handler: Handler, visit: Visit) -> Answer:
         await _take_form(handler, visit)
     if any("\0" in text for text in (*visit.form.values(), *visit.query.values())):
         return No(_("The text contains characters that cannot be sent."), 400)
+    if handler.files_max:
+        # What came with it is in memory meanwhile: of a few at a time, however many there are.
+        async with site.uploads:
+            return await _carry_out(handler, visit)
+    return await _carry_out(handler, visit)
+
+
+async def _carry_out(handler: Handler, visit: Visit) -> Answer:
+    site = visit.site
     if not handler.transaction:
         return await handler.run(visit)
     if handler.method == "GET":

@@ -1,22 +1,27 @@
 """What the web app works with: made once by the server, given to every page."""
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from overture.actions.lanes import Lane
 from overture.context import Shared
 from overture.store.accounts import Viewer, sessions_of
+
+UPLOADS_AT_ONCE = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Site(Shared):
     """`sessions` gathers the look-ups of who is signed in, by the SHA-256 of the cookie, as hex.
 
-    `public_url` is the address at which browsers reach the site, without a slash at its end.
+    `public_url` is the address at which browsers reach the site, without a slash at its end. `uploads`
+    is held while a form with files is worked on.
     """
 
     sessions: Lane[str, Viewer | None]
     public_url: str
+    uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UPLOADS_AT_ONCE))
 
     @property
     def https(self) -> bool:
