@@ -83,8 +83,9 @@ def run(url: str, token: str, *options: str, folder: Path) -> None:
 
 def test_a_members_calls_hold_what_the_document_says(database_url, tmp_path):
     with served(database_url, prepare) as (url, token):
-        # Closing the account would leave nothing to try the rest with.
-        run(url, token, "--exclude-operation-id=account_close_me", folder=tmp_path)
+        # Closing the account would leave nothing to try the rest with, and a stream has no end.
+        not_these = ("account_close_me", "events_events")
+        run(url, token, *(f"--exclude-operation-id={e}" for e in not_these), folder=tmp_path)
 
 
 def test_the_operators_calls_hold_what_the_document_says(database_url, tmp_path):

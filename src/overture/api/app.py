@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from os import SEEK_END
 from types import ModuleType
@@ -17,6 +18,7 @@ from overture.actions.lanes import Overloaded
 from overture.api import (
     account,
     conversations,
+    events,
     inbox,
     members,
     network,
@@ -29,10 +31,11 @@ from overture.api import (
 from overture.api.callers import Caller, caller_of
 from overture.api.context import Context
 from overture.api.inputs import body_of, path_value, query_of
-from overture.api.operation import Call, Operation, Raw, Reply, Who
+from overture.api.operation import Call, Operation, Raw, Reply, Stream, Who
 from overture.api.problems import Problem
 from overture.api.reference import published
 from overture.core.refusals import Refusal
+from overture.live.stream import pour
 from overture.store.db import Tx, Unavailable
 from overture.store.idempotency import OPERATOR, Kept, Once, keep, kept
 from overture.store.pages import BadCursor
@@ -47,6 +50,7 @@ BASE = "/api/v1"
 MODULES: tuple[ModuleType, ...] = (
     account,
     conversations,
+    events,
     inbox,
     members,
     network,
@@ -87,12 +91,14 @@ class _Response:
     status: int
     body: bytes | IO[bytes]
     headers: list[tuple[bytes, bytes]]
+    stream: Stream | None = None
 
 
 @dataclass(slots=True)
 class _Headers:
     authorization: bytes | None = None
     act_as: bytes | None = None
+    last_event_id: bytes | None = None
     content_type: bytes = b""
     content_length: bytes = b""
     idempotency_key: bytes | None = None
@@ -130,6 +136,9 @@ class _Api:
             reference = ids.new()
             _log.exception("%s %s failed, %s", scope["method"], scope["path"], reference)
             response = _from_problem(problems.fault(reference))
+        if response.stream is not None:
+            await pour(response.stream, receive, send)
+            return
         await send(
             {"type": "http.response.start", "status": response.status, "headers": response.headers}
         )
@@ -144,11 +153,12 @@ class _Api:
         operation, segments = self._find(scope["method"], scope["path"])
         headers = _headers(scope["headers"])
         context = self._context
-        call = Call(context)
+        call = Call(context, last_event_id=headers.last_event_id)
         if operation.who is not Who.ANYONE:
             call.caller = await caller_of(headers.authorization, headers.act_as, context.callers)
             _check_caller(operation, call.caller)
             self._check_rate(operation, call.caller)
+            call.still_allowed = partial(self._is_still, call.caller, operation, headers)
         given: dict[str, Any] = {
             name: path_value(kind, segment)
             for (name, kind), segment in zip(operation.parameters.items(), segments, strict=True)
@@ -169,6 +179,17 @@ class _Api:
             return await context.db.writing(lambda tx: _write(tx, operation, call, given))
         except _TakenBack as taken_back:
             return _response(operation, taken_back.answer)
+
+    async def _is_still(self, caller: Caller, operation: Operation, headers: _Headers) -> bool:
+        """Whether the same request would be let in again. When that cannot be known, it stays."""
+        try:
+            now = await caller_of(headers.authorization, headers.act_as, self._context.callers)
+            _check_caller(operation, now)
+        except Problem:
+            return False
+        except (Unavailable, Overloaded):
+            return True
+        return now.member == caller.member
 
     async def _health(self, method: str, path: str) -> _Response:
         """/healthz: the process is up. /readyz: the database answers too."""
@@ -251,6 +272,8 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> _Headers:
             headers.idempotency_key = value
         elif name == b"act-as":
             headers.act_as = value
+        elif name == b"last-event-id":
+            headers.last_event_id = value
     return headers
 
 
@@ -347,6 +370,8 @@ def _response(operation: Operation, answer: Any) -> _Response:
         headers = [(n.lower().encode(), v.encode()) for n, v in answer.headers.items()]
         headers.append((b"content-length", b"%d" % _length(answer.body)))
         return _Response(operation.status, answer.body, headers)
+    if isinstance(answer, Stream):
+        return _Response(operation.status, b"", [], answer)
     status, value = _success(operation, answer)
     return _json(status, b"" if value is None else _encode(value))
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from overture.api import problems
-from overture.api.operation import NO_SUCH, Operation, Raw, Who
+from overture.api.operation import NO_SUCH, Operation, Raw, Stream, Who
 from overture.api.wire import FROM_POLICY, UUID_PATTERN, Out
 from overture.core.policy import Policy
 
@@ -80,9 +80,10 @@ class _Schemas:
     def __init__(self, described: Iterable[Operation]) -> None:
         self._types: list[Any] = [ProblemOut]
         for each in described:
-            self._types += [t for t in each.answers if t not in (NoneType, Raw)]
+            self._types += [t for t in each.answers if t not in (NoneType, Raw, Stream)]
             self._types += [t for t in (each.body, each.query, each.carries) if t is not None]
             self._types += each.parameters.values()
+            self._types += each.events.values()
         made: tuple[list[Json], dict[str, Json]] = _with_short_names(
             msgspec.json.schema_components(self._types, ref_template="#/components/schemas/{name}")
         )
@@ -121,6 +122,8 @@ def _operation(each: Operation, schemas: _Schemas) -> Json:
         "x-caller": each.who.value,
         "x-scope": each.scope,
     }
+    if each.events:
+        made["x-events"] = {name: schemas.of(kind) for name, kind in each.events.items()}
     if each.body is not None:
         made["requestBody"] = {
             "required": not each.body_optional,
@@ -147,6 +150,8 @@ def _parameters(each: Operation, schemas: _Schemas) -> list[Json]:
         parameters.append({"$ref": "#/components/parameters/ActAs"})
     if each.method == "POST":
         parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
+    if each.events:
+        parameters.append({"$ref": "#/components/parameters/LastEventId"})
     return parameters
 
 
@@ -164,6 +169,12 @@ _HEADERS: Json = {
         "description": "The same key and body get the first answer again, for 48 hours.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     },
+    "LastEventId": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "The id of the last event that came: what was missed since then comes first.",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    },
 }
 
 
@@ -173,7 +184,9 @@ def _responses(each: Operation, schemas: _Schemas) -> Json:
     for status in (each.status, *each.also):
         responses[str(status)] = {"description": "Done."}
         if kinds and status != 204:
-            schema: Json = {} if Raw in kinds else _any_of([schemas.of(kind) for kind in kinds])
+            schema: Json = (
+                {} if {Raw, Stream} & set(kinds) else _any_of([schemas.of(kind) for kind in kinds])
+            )
             responses[str(status)]["content"] = {each.media_type: {"schema": schema}}
     for status, codes in sorted(_codes(each).items()):
         carries = schemas.of(each.carries) if each.carries and status in each.carried else None

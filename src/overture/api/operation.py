@@ -48,10 +48,11 @@ from overture.actions.fields import Invalid
 from overture.api.callers import Caller
 from overture.api.context import Context
 from overture.api.problems import Problem
-from overture.api.wire import In
+from overture.api.wire import In, Out
 from overture.core.ids import ConversationId, FileId, InvitationId, MemberId, MessageId
 from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
+from overture.live.stream import Stream as Stream  # noqa: PLC0414  an answer, like those below
 from overture.store.db import Tx
 from overture.store.idempotency import Kept, Once
 
@@ -86,6 +87,10 @@ class Raw:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+async def _always() -> bool:
+    return True
+
+
 @dataclass(slots=True)
 class Call:
     """One call of an operation: who asks, when, and what they work with."""
@@ -93,6 +98,9 @@ class Call:
     context: Context
     caller: Caller | None = None
     once: Once | None = None
+    last_event_id: bytes | None = None
+    # For a Stream: whether the caller may still do this.
+    still_allowed: Callable[[], Awaitable[bool]] = _always
     _tx: Tx | None = None
     _now: datetime | None = None
 
@@ -163,6 +171,7 @@ class Operation:
     placeholders: tuple[str, ...]
     decode: Callable[[bytes], Any] | None
     secrets: frozenset[str]
+    events: Mapping[str, type[Out]]
 
 
 def operation(
@@ -182,13 +191,15 @@ def operation(
     transaction: bool = True,
     media_type: str = "application/json",
     body_bytes_max: int = BODY_BYTES_MAX,
+    events: Mapping[str, type[Out]] | None = None,
 ) -> Callable[[Handler], Operation]:
     """Declares an operation; see above.
 
     `scope` is `read` for GET and `write` for the rest unless said otherwise. `refusals` are the
     noes that it may return, each with its status; one that is not declared is a fault. `problems`
     tells of the codes of further ones that it returns or raises itself, by status; those with a
-    status of `carried` have the fields of `carries` too. The docstring is the description.
+    status of `carried` have the fields of `carries` too. `events` are those of a Stream, by name, with
+    what each brings. The docstring is the description.
     """
 
     def declare(run: Handler) -> Operation:
@@ -224,6 +235,7 @@ def operation(
             placeholders=placeholders,
             decode=msgspec.json.Decoder(body).decode if body is not None else None,
             secrets=frozenset(name for kind in answers for name in _secrets(kind)),
+            events=events or {},
         )
 
     return declare

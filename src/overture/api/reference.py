@@ -137,6 +137,11 @@ def _section(tag: str, found: Sequence[tuple[str, str, Json]], document: Json) -
         if "requestBody" in each:
             content = each["requestBody"]["content"]["application/json"]["schema"]
             yield f"<p>Body: {_type(content)}</p>"
+        if events := each.get("x-events"):
+            yield "<table><caption>Events</caption>"
+            for name, schema in events.items():
+                yield f"<tr><th scope='row'><code>{name}</code></th><td>{_type(schema)}</td></tr>"
+            yield "</table>"
         yield "<table><caption>Answers</caption>"
         for status, answer in each["responses"].items():
             told = _marked(answer["description"])

@@ -21,13 +21,15 @@ from typing import Any
 
 from overture import ids
 from overture.actions.lanes import Lane
-from overture.core.ids import ConversationId, MemberId
+from overture.core.conversations import Message
+from overture.core.ids import ConversationId, MemberId, MessageId
 from overture.live.horizon import Horizon
 from overture.live.presence import Presence
 from overture.live.told import Ended, Told, TypingTold, concerns
 from overture.store import live as store
 from overture.store import outbox
 from overture.store.db import Database, Tx, Unavailable
+from overture.store.inbox import Thread
 from overture.store.outbox import Row
 
 log = logging.getLogger(__name__)
@@ -92,6 +94,9 @@ class Hub:
         self._doubt: tuple[float, int, frozenset[str]] | None = None
         self._name = ids.new()
         self._missed = Lane(self._read_missed)
+        # What is told is read for as many streams as want it at one time.
+        self.messages = Lane(self._read_messages)
+        self.threads = Lane(self._read_threads)
         self._stopping = False
         self.presence = Presence(db, self.members, self.deliver)
 
@@ -296,6 +301,16 @@ class Hub:
 
         return await self._db.reading(work)
 
+    async def _read_messages(
+        self, asked: Sequence[tuple[MemberId, ConversationId, MessageId]]
+    ) -> list[Message | None]:
+        return await self._db.reading(lambda tx: store.messages(tx, asked))
+
+    async def _read_threads(
+        self, asked: Sequence[tuple[MemberId, ConversationId]]
+    ) -> list[Thread | None]:
+        return await self._db.reading(lambda tx: store.threads(tx, asked))
+
     # Wake-ups -----------------------------------------------------------------------------------
 
     async def _announce(self) -> None:
@@ -345,12 +360,24 @@ def _by_member(rows: Sequence[Row]) -> dict[MemberId, list[tuple[int, Told]]]:
 class Subscription:
     """One open stream of a member's. `session` is that of the browser, if it is one."""
 
-    __slots__ = ("_anew", "_caught_up", "_hub", "_queue", "_woken", "ended", "member", "session")
+    __slots__ = (
+        "_anew",
+        "_caught_up",
+        "_hub",
+        "_queue",
+        "_woken",
+        "began_at",
+        "ended",
+        "member",
+        "session",
+    )
 
     def __init__(self, member: MemberId, session: str | None, hub: Hub) -> None:
         self.member = member
         self.session = session
         self.ended: End | None = None
+        # The position of one that began without going on from another.
+        self.began_at: int | None = None
         self._hub = hub
         self._queue: list[tuple[int | None, Told]] = []
         # What was read from the outbox while the reader may not have come to it yet.
@@ -360,6 +387,7 @@ class Subscription:
 
     def begin(self, position: int) -> None:
         """From now on; what came up to this number is past."""
+        self.began_at = position
         self._queue = [each for each in self._queue if each[0] is None or each[0] > position]
         if not self._queue:
             self._woken.clear()
