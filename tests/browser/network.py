@@ -17,13 +17,14 @@ from hashlib import sha256
 from threading import Thread
 from typing import Any, TypeVar
 
+from argon2 import PasswordHasher
+
 from overture import ids
 from overture.actions import members, network, subscriptions
-from overture.actions.conversations import Ask
 from overture.core.ids import ConversationId, MemberId, MessageId
 from overture.core.refusals import Refusal
 from overture.core.sending import Command, Done, Respond, Start, Write
-from overture.store import installation, sessions
+from overture.store import accounts, installation, sessions
 from overture.store.db import Tx
 from tests.cast import Town, town_in
 from tests.running import Running, serving
@@ -31,6 +32,10 @@ from tests.running import Running, serving
 T = TypeVar("T")
 
 NOW = datetime(2026, 11, 25, 10, tzinfo=UTC)
+
+PASSWORD = "a password that only tests have"
+# Cheaply: what it costs to guess plays no part here.
+_HASHED = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 
 # No two members of a run have the same one, so that a search finds whom it means.
 _SYLLABLES = ("ba", "do", "fe", "gu", "hi", "ka", "lo", "me", "nu", "ri")
@@ -62,14 +67,22 @@ class Network:
         return self._town.now
 
     def member(self, first: str, **details: Any) -> Member:
-        """A new member; `premium="premium_career"` and the like are plans by pool."""
+        """A new member with an account; `premium="premium_career"` and the like are plans by pool."""
         surname = next(_SURNAMES)
         pools = {name: details.pop(name) for name in list(details) if name in _POOLS}
         preferences = {name: details.pop(name) for name in list(details) if name in _PREFERENCES}
         new = members.NewMember(
             MemberId(ids.new()), f"{first}-{surname}".lower(), f"{first} {surname}", **details
         )
-        self.do(lambda tx: members.create(tx, new, self.now))
+        email = f"{new.handle}@overture.example"
+
+        async def join(tx: Tx) -> None:
+            made = await members.create(tx, new, self.now)
+            assert isinstance(made, members.Profile), made
+            await accounts.take_address(tx, email, new.id)
+            await accounts.add(tx, new.id, email=email, password=_HASHED, verified=True)
+
+        self.do(join)
         for pool, plan in pools.items():
             self.subscribe(new.id, pool, plan)
         if preferences:

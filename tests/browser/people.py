@@ -26,8 +26,9 @@ PATIENCE = 30_000
 WIDE = {"width": 1280, "height": 800}
 NARROW = {"width": 390, "height": 844}
 
-# What a request that was overtaken by a newer one, or by a navigation, ends with.
-_OVERTAKEN = ("net::ERR_ABORTED", "NS_BINDING_ABORTED")
+# What a request that was overtaken by a newer one, or by a navigation, ends with; and a script where there
+# is no JavaScript. What our own policy forbids is told on the console.
+_HARMLESS = ("net::ERR_ABORTED", "csp")
 _STATUS = re.compile(r"the server responded with a status of 4\d\d")
 
 
@@ -94,7 +95,10 @@ class Person:
         self.context.on("weberror", lambda error: self.faults.append(f"error: {error.error}"))
         self.context.on("requestfailed", self._failed)
         self.context.on("response", self._answered)
-        self.context.on("page", lambda page: self.pages.append(page))
+        self.context.on("page", self._opened)
+
+    def _opened(self, page: Page) -> None:
+        self.pages.append(page)
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning"):
@@ -105,7 +109,7 @@ class Person:
         self.faults.append(f"console: {message.text} ({message.location})")
 
     def _failed(self, request: Request) -> None:
-        if self.offline or (request.failure or "").startswith(_OVERTAKEN):
+        if self.offline or (request.failure or "").startswith(_HARMLESS):
             return
         if not self.scripted and request.failure == "csp":
             return
