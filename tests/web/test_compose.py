@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 from typing import Any
 
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from overture import ids
-from overture.actions import closing, drafts, members, network
+from overture.actions import closing, drafts, members, network, pace
 from overture.actions.drafts import NOBODY, Place
 from overture.actions.members import PreferenceChanges, ProfileChanges
 from overture.core.ids import ConversationId, MemberId, MessageId
@@ -371,6 +372,35 @@ async def test_a_refusal_shows_its_reason_and_keeps_the_letter(place: Site):
     again = await opened(ada, "grace")
     assert (fields(again)["subject"], fields(again)["body"]) == ("Compilers", HELLO)
     assert await balance(place, ada) == 5
+
+
+async def test_too_many_at_once_are_slowed_down_and_kept(
+    place: Site, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pace, "LETTERS", replace(pace.LETTERS, count=1))
+    ada = await place.member("ada", **CAREER)
+    await place.member("grace", **CAREER)
+    await place.member("alan", **CAREER)
+
+    assert (await sends(ada, "grace")).status_code == 303
+    slowed = await sends(ada, "alan")
+
+    assert slowed.status_code == 429
+    assert "You send letters too fast. This one is kept: wait a minute." in text_of(slowed)
+    assert fields(await opened(ada, "alan"))["body"] == HELLO
+    assert await balance(place, ada) == 4
+
+
+async def test_a_refusal_is_told_on_any_page_when_the_letter_is_not_there(place: Site):
+    ada, grace = await place.member("ada", **CAREER), await place.member("grace", **CAREER)
+    form = fields(await opened(ada, "grace")) | {"body": HELLO}
+    await prefers(place, grace, accept_inmail=False)
+
+    refused = await ada.post("/compose", form, live="1")
+
+    away = f'data-at="body:not(:has(#problems-{form["key"]})) #notices"'
+    assert away in refused.text
+    assert 'href="/compose?to=grace"' in refused.text
 
 
 async def test_whether_it_can_be_sent_is_known_before_it_waits(place: Site):

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from overture import ids
-from overture.actions import conversations, drafts, members, network, subscriptions
+from overture.actions import conversations, drafts, members, network, pace, subscriptions
 from overture.actions.conversations import KeyReused
 from overture.actions.drafts import NOBODY, Draft, Listed, Place
 from overture.actions.fields import Invalid
@@ -282,6 +282,9 @@ async def send(visit: Visit) -> Answer:
     to, errors = await db.reading(before)
     if errors or to is None:
         return await _not_sent(visit, errors)
+    if not await db.writing(lambda tx: pace.allows_letter(tx, visit.viewer.id)):
+        alert = visit.words.gettext("You send letters too fast. This one is kept: wait a minute.")
+        return await _not_sent(visit, {}, alert=alert, status=429)
     shown = visit.form.get("price", "")
     command = Start(
         visit.viewer.id,
@@ -340,7 +343,9 @@ def _why(visit: Visit, code: Refusal, to: Profile) -> str:
     return _("Nothing was sent. %(reason)s") % {"reason": visit.words.say(code.sentence)}
 
 
-async def _not_sent(visit: Visit, errors: Mapping[str, str], *, alert: str = "") -> Answer:
+async def _not_sent(
+    visit: Visit, errors: Mapping[str, str], *, alert: str = "", status: int = 422
+) -> Answer:
     """The letter again, as it was written, with what is wrong; it is kept as a draft meanwhile."""
 
     async def work(tx: Tx) -> Letter | None:
@@ -351,8 +356,9 @@ async def _not_sent(visit: Visit, errors: Mapping[str, str], *, alert: str = "")
     if letter is None:
         return _sent_already(visit)
     if visit.live:
-        return Patch("patches/compose_saved.html", _shown(visit, letter) | {"checked": True}, 422)
-    return Page("compose.html", {"c": letter, "listed": []}, status=422)
+        values = _shown(visit, letter) | {"checked": True}
+        return Patch("patches/compose_saved.html", values, status)
+    return Page("compose.html", {"c": letter, "listed": []}, status=status)
 
 
 # The letter -------------------------------------------------------------------------------------

@@ -138,8 +138,10 @@ document.addEventListener("unsent", (event) => {
   if (!compose || !waiting.contains(compose)) return;
   // Once everybody has heard of it: it is either in good hands, or here again.
   setTimeout(() => {
-    if (event.defaultPrevented) compose.remove();
-    else {
+    if (event.defaultPrevented) {
+      compose.remove();
+      back();
+    } else {
       reopen(compose);
       point(form);
     }
