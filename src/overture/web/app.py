@@ -28,6 +28,7 @@ from overture.web import (
     files,
     guard,
     home,
+    inbox,
     installable,
     premium,
     settings,
@@ -52,7 +53,16 @@ from overture.web.visit import (
 from overture.web.words import wanted_language, words_of
 
 # Every module of pages; a new one is added here.
-MODULES: tuple[ModuleType, ...] = (accounts, compose, files, home, installable, premium, settings)
+MODULES: tuple[ModuleType, ...] = (
+    accounts,
+    compose,
+    files,
+    home,
+    inbox,
+    installable,
+    premium,
+    settings,
+)
 
 _NOTICE_COOKIE = "notice"
 
@@ -319,7 +329,8 @@ async def _page(answer: Page, visit: Visit) -> Response:
 
 
 async def _surround(tx: Tx, visit: Visit) -> None:
-    if visit.visitor is not None:
+    # A page that knows what is unread has said so already.
+    if visit.visitor is not None and visit.shell is NOBODY:
         visit.shell = await shell(tx, visit.visitor.id, await visit.site.clock.now(tx))
 
 

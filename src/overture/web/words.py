@@ -4,7 +4,7 @@ English stands in the code and the templates; every other language has a Babel c
 An instant is shown in the reader's time zone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, negotiate_locale
 from babel.dates import format_date, format_interval, format_skeleton
+from babel.lists import format_list
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
@@ -119,6 +120,12 @@ class Words:
     def _in(self, skeleton: str, at: datetime) -> str:
         # Seconds play no part in what is shown, and would spoil the cache.
         return _shown(skeleton, at.replace(second=0, microsecond=0), self.language, self.time_zone)
+
+    # Names ---------------------------------------------------------------------------------------
+
+    def listed(self, names: Sequence[str]) -> str:
+        """Ada, Grace, Alan"""
+        return format_list(names, style="unit-narrow", locale=_locale(self.language))
 
     # Numbers -------------------------------------------------------------------------------------
 

@@ -3,6 +3,8 @@ import "./live.js";
 import "./forms.js";
 import "./files.js";
 import "./compose.js";
+import "./thread.js";
+import "./keys.js";
 import "./stream.js";
 import "./accounts.js";
 import "./offline.js";

@@ -1,0 +1,28 @@
+// Single keys: an element with data-key="x" is pressed or, where one writes in it, focused by x. J and K
+// go through the list. Off in fields, with a modifier, and where the member has switched them off.
+const shown = (element) => element.checkVisibility();
+
+function step(by) {
+  const rows = [...document.querySelectorAll(".list .conv")].filter(shown);
+  const now = rows.findIndex((row) => row === document.activeElement);
+  const open = rows.findIndex((row) => row.hasAttribute("aria-current"));
+  rows[Math.min(Math.max((now < 0 ? open : now) + by, 0), rows.length - 1)]?.focus();
+}
+
+addEventListener("keydown", (event) => {
+  const { key, target } = event;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  if (key === "Escape" && target.matches(".thread textarea, .search input")) return target.blur();
+  if (target.closest("input, textarea, select, [contenteditable]")) return;
+  if (document.body.dataset.keys === "off" || document.querySelector("[popover]:popover-open, dialog[open]")) return;
+  const low = key.toLowerCase();
+  if (low === "j" || low === "k") step(low === "j" ? 1 : -1);
+  else if (key === "?") document.getElementById("keys")?.showPopover();
+  else {
+    const found = [...document.querySelectorAll(`[data-key="${CSS.escape(low)}"]`)].find(shown);
+    if (!found) return;
+    found.focus();
+    if (!found.matches("input, textarea")) found.click();
+  }
+  event.preventDefault();
+});
