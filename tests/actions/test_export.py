@@ -8,9 +8,19 @@ from zipfile import ZipFile
 import pytest
 
 from overture import ids
-from overture.actions import network
+from overture.actions import files, network
 from overture.actions.export import export
-from overture.core.ids import ConversationId, InvitationId, MemberId, MessageId, ReportId, TokenId
+from overture.actions.files import Upload
+from overture.core.ids import (
+    ConversationId,
+    FileId,
+    InvitationId,
+    MemberId,
+    MessageId,
+    ReportId,
+    TokenId,
+)
+from overture.core.refusals import Refusal
 from overture.core.sending import Done, Start, Withdraw, Write
 from overture.store import export as store
 from overture.store import reports, tokens
@@ -127,3 +137,20 @@ async def test_many_conversations_are_all_in_it(town: Town, monkeypatch: pytest.
 
     assert [each["id"] for each in found] == sorted(begun)
     assert {each["messages"][0]["body"] for each in found} == set("01234")
+
+
+async def test_files_are_in_it_with_where_they_are(town: Town):
+    ada, grace = await town.member("ada"), await town.member("grace")
+    await town.do(lambda tx: network.upsert_pairs(tx, [(ada, grace)], town.now))
+    direct = await starts(town, ada, grace, "Dear Grace")
+    sent = await files.examine([Upload(FileId(ids.new()), "résumé.txt", b"Compilers")])
+    assert not isinstance(sent, Refusal)
+    await town.acts(Write(ada, direct, MessageId(ids.new()), "My résumé", files=sent))
+
+    for member in (ada, grace):
+        packed = await town.look(lambda tx, who=member: export(tx, who, town.now, town.book))
+        with packed, ZipFile(packed) as archive:
+            [conversation] = json.loads(archive.read("conversations.json"))
+            [file] = conversation["messages"][1]["files"]
+            assert (file["name"], file["kind"]) == ("résumé.txt", "text/plain")
+            assert archive.read(file["is_at"]) == b"Compilers"

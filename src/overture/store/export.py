@@ -94,7 +94,7 @@ _PROFILE = """
 """
 _PREFERENCES = """
     select accept_inmail, open_profile, receipts_and_typing, email_notifications, time_zone, language,
-        theme
+        theme, shortcuts
     from members
     where id = %(member)s
 """
