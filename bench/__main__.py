@@ -2,12 +2,13 @@
 
 import sys
 
-from bench import http, reads, sends, start
+from bench import http, pages, reads, sends, start
 
 BENCHMARKS = {
     "sends": sends.main,
     "http": http.main,
     "reads": reads.main,
+    "pages": pages.main,
     "start": start.main,
 }
 

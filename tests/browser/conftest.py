@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Error, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Error, expect, sync_playwright
 
+from tests.browser.chromium import launched
 from tests.browser.network import Member, Network, served
 from tests.browser.people import PATIENCE, Person, person
 from tests.databases import Databases
@@ -20,16 +20,6 @@ ROOT = Path(__file__).parent.parent.parent
 PICTURES = ROOT / "shots" / "failed"
 
 expect.set_options(timeout=PATIENCE)
-
-
-def launched(playwright: Playwright) -> Browser:
-    """The system's Chromium, else Playwright's."""
-    try:
-        return playwright.chromium.launch(executable_path=shutil.which("chromium"))
-    except Error as problem:
-        raise SystemExit(
-            f"There is no Chromium to test in: run `make browser`.\n{problem}"
-        ) from None
 
 
 @pytest.fixture(scope="session")

@@ -26,8 +26,8 @@ PATIENCE = 30_000
 WIDE = {"width": 1280, "height": 800}
 NARROW = {"width": 390, "height": 844}
 
-# What a request that was overtaken by a newer one, or by a navigation, ends with; and a script where there
-# is no JavaScript. What our own policy forbids is told on the console.
+# How a request ends that was overtaken by a newer one, or by a navigation; and that of a script where
+# there is no JavaScript. What our own policy forbids is told on the console.
 _HARMLESS = ("net::ERR_ABORTED", "csp")
 _STATUS = re.compile(r"the server responded with a status of 4\d\d")
 

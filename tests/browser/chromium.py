@@ -1,0 +1,14 @@
+"""The browser: the system's Chromium, else the one that Playwright installed."""
+
+from __future__ import annotations
+
+import shutil
+
+from playwright.sync_api import Browser, Error, Playwright
+
+
+def launched(playwright: Playwright) -> Browser:
+    try:
+        return playwright.chromium.launch(executable_path=shutil.which("chromium"))
+    except Error as problem:
+        raise SystemExit(f"There is no Chromium: `make browser` installs it.\n{problem}") from None
