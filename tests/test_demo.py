@@ -159,6 +159,20 @@ def test_the_page_is_true(folder):
         assert not re.search(r"[\x00-\x1f]", "".join(shown.page)), "colour, on no terminal"
 
 
+def test_everyone_on_the_page_signs_in_as_it_says(folder):
+    with demo(folder) as shown:
+        text = "\n".join(shown.page)
+        (address, domain, password) = re.search(
+            r"Sign in at (\S+)/login as HANDLE@(\S+);\n.* the same password: (.+)", text
+        ).groups()
+        for handle in re.findall(r"^  ([a-z-]+)  ", text, re.MULTILINE):
+            with httpx.Client(base_url=address, headers={"Origin": address}) as browser:
+                form = {"email": f"{handle}@{domain}", "password": password}
+                assert browser.post("/login", data=form).status_code == 303
+                page = browser.get("/settings/account")
+            assert f"/in/{handle}" in page.text
+
+
 def test_the_year_leaves_a_ledger_that_holds(folder):
     with demo(folder) as shown:
         verified = command("ledger", "verify", "--json", "--data", folder)

@@ -603,7 +603,7 @@ def address(raw: str) -> str | BadText:
     if isinstance(line, BadText):
         return line
     try:
-        return validate_email(line, check_deliverability=False).normalized
+        return validate_email(line, check_deliverability=False, allow_smtputf8=False).normalized
     except EmailNotValidError:
         return BadText("This is no e-mail address.")
 

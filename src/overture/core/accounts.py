@@ -1,6 +1,6 @@
 """The rules of accounts: what a password must be, how often something may be tried, how long it holds.
 
-Source: docs/rules.md says nothing of accounts; docs/decisions says why these numbers.
+Source: docs/accounts.md.
 """
 
 import re

@@ -29,7 +29,7 @@ class Said:
 def message(letter: Letter, gettext: Gettext, *, public_url: str, name: str) -> EmailMessage:
     """The mail as it is sent; `name` is unlike any other mail's, and the same if it is sent again.
 
-    Raises ValueError where the address cannot stand in a mail.
+    Raises ValueError or MessageError where the address cannot stand in a mail.
     """
     said = _said(letter, gettext)
     host = _host(public_url)

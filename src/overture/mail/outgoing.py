@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.errors import MessageError
 
 from overture import ids
 from overture.actions.accounts import letter
@@ -58,7 +59,7 @@ class Outgoing:
             words = self.gettext(wanted.language)
             try:
                 mail = message(due, words, public_url=self.public_url, name=wanted.id)
-            except ValueError:
+            except (ValueError, MessageError):
                 _log.warning("mail %s has an address that no mail can be sent to", wanted.id)
             else:
                 await self.post.send(mail, wanted.id)
