@@ -87,7 +87,7 @@ async def test_files_come_with_their_message_and_are_listed_below_it(talk: Talk)
     page = await talk.grace.get(talk.page)
 
     assert "See here" in text_of(page)
-    assert "cv.pdf PDF, 71 bytes" in text_of(page)
+    assert "cv.pdf PDF, 69 bytes" in text_of(page)
     assert "me.png PNG, 2 kB" in text_of(page)
     assert 'width="480" height="360"' in page.text
 
