@@ -25,6 +25,7 @@ from overture.web import (
     accounts,
     assets,
     compose,
+    events,
     files,
     guard,
     home,
@@ -56,6 +57,7 @@ from overture.web.words import wanted_language, words_of
 MODULES: tuple[ModuleType, ...] = (
     accounts,
     compose,
+    events,
     files,
     home,
     inbox,
@@ -76,7 +78,7 @@ def web_app(site: Site) -> ASGIApp:
     routes.append(Route("/static/{release}/{name:path}", _asset))
     app = Starlette(
         routes=_merged(routes),
-        exception_handlers={HTTPException: _unrouted(site), Exception: _unrouted(site)},
+        exception_handlers={HTTPException: _unrouted(site)},
     )
     return _Guarded(app, site)
 
@@ -147,10 +149,12 @@ def _endpoint(site: Site, handler: Handler) -> Callable[[Request], Awaitable[Res
     async def endpoint(request: Request) -> Response:
         visit = await _visit(site, request)
         try:
-            answer = await _answer(handler, visit)
+            return await _response(await _answer(handler, visit), visit)
         except Exception as problem:  # noqa: BLE001  a fault ends here: logged once, and answered
-            answer = _problem(problem, visit)
-        return await _response(answer, visit)
+            return await _response(_problem(problem, visit), visit)
+        finally:
+            # What was uploaded.
+            await request.close()
 
     return endpoint
 
@@ -169,7 +173,8 @@ async def _visit(site: Site, request: Request) -> Visit:
         language or wanted_language(request.headers.get("accept-language", "")),
         visitor.time_zone if visitor else "UTC",
     )
-    return Visit(request, site, words, visitor, request.headers.get("x-live", ""))
+    live = request.headers.get("x-live", "")
+    return Visit(request, site, words, visitor, live, after=site.hub.position)
 
 
 async def _answer(handler: Handler, visit: Visit) -> Answer:

@@ -161,6 +161,8 @@ class Visit:
     visitor: Viewer | None
     live: str
     form: Mapping[str, str] = field(default_factory=dict[str, str])
+    # What happened after this place in the outbox the page may not show yet; see `web.events`.
+    after: int = 0
     files: list[UploadFile] = field(default_factory=list[UploadFile])
     # Set with the answer, by name; see `keep_cookie`.
     cookies: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])

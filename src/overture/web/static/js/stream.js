@@ -6,7 +6,8 @@ const { stream, me } = document.body.dataset;
 
 if (stream) {
   const channel = new BroadcastChannel(`live-${me}`);
-  let last = document.body.dataset.after ?? "";
+  let last = document.body.dataset.after;
+  let recent = []; // of the tab that reads: for those that open while it tells
 
   const take = ({ type, data, id }) => {
     last = id || last;
@@ -14,15 +15,21 @@ if (stream) {
     else if (type === "bye") location.reload(); // signed out
     else patch(data);
   };
-  channel.onmessage = ({ data }) => take(data);
+  channel.onmessage = ({ data }) => {
+    if (data.type !== "new") return take(data);
+    for (const each of recent) if (+each.id > +data.id) channel.postMessage(each);
+  };
+  // What happened between the making of this page and now.
+  channel.postMessage({ type: "new", id: last });
 
   navigator.locks.request(`live-${me}`, () => new Promise(() => {
     let wait = 500;
     (function connect() {
-      const source = new EventSource(last ? `${stream}?after=${last}` : stream);
+      const source = new EventSource(`${stream}?after=${last}`);
       const pass = ({ type, data, lastEventId: id }) => {
         wait = 500;
         const told = { type, data, id };
+        recent = [...recent.slice(-50), told];
         channel.postMessage(told);
         take(told);
       };
