@@ -16,6 +16,7 @@ from overture.core.ids import ConversationId, FileId, MemberId
 from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
 from overture.store import export as store
+from overture.store import photos
 from overture.store.db import Tx
 
 _ENTRIES_AT_ONCE = 1000
@@ -68,6 +69,8 @@ async def _fill(
     own = await store.own(tx, member)
     await archive.add("README.txt", _README.format(now=now).encode())
     await archive.add_json("profile.json", own.profile)
+    if (photo := await photos.own(tx, member)) is not None:
+        await archive.add("photo.webp", photo)
     await archive.add_json("preferences.json", own.preferences)
     await archive.add_json("connections.json", own.connections)
     await archive.add_json("invitations.json", own.invitations)
@@ -152,6 +155,7 @@ _README = """\
 Your data in Overture, as of {now:%d %B %Y, %H:%M} UTC.
 
 profile.json        who you are here
+photo.webp          your photo, where you have one
 preferences.json    who may write to you, and how you are told
 connections.json    the members you are connected with
 invitations.json    invitations that you sent (outgoing) and received

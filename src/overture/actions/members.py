@@ -52,6 +52,7 @@ class ProfileChanges:
     location: str | None = None
     time_zone: str | None = None
     email: str | None = None
+    about: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +217,9 @@ def _changed(before: Member, changes: ProfileChanges, fields: Fields) -> Member:
     if changes.location is not None:
         location = text.line(changes.location, text.NAME_CHARS_MAX)
         after = replace(after, location=fields.take("location", location))
+    if changes.about is not None:
+        about = text.note(changes.about.strip(), text.ABOUT_CHARS_MAX)
+        after = replace(after, about=fields.take("about", about))
     if changes.time_zone is not None:
         after = replace(after, time_zone=fields.take("time_zone", time_zone(changes.time_zone)))
     if changes.email is not None:

@@ -9,10 +9,10 @@ from overture.actions import members as actions
 from overture.actions.fields import Invalid
 from overture.actions.members import NewMember, PreferenceChanges, ProfileChanges
 from overture.api.operation import Call, Who, operation
-from overture.api.wire import LINE, NOT_BLANK_LINE, In, Out, Page, PageQuery, page_out
+from overture.api.wire import LINE, NOT_BLANK_LINE, TEXT, In, Out, Page, PageQuery, page_out
 from overture.core.ids import MemberId
 from overture.core.refusals import Refusal
-from overture.core.text import HEADLINE_CHARS_MAX, NAME_CHARS_MAX
+from overture.core.text import ABOUT_CHARS_MAX, HEADLINE_CHARS_MAX, NAME_CHARS_MAX
 from overture.store.members import InvitationSeen, Preferences, Profile, Relation
 
 T = TypeVar("T")
@@ -29,6 +29,7 @@ Email = Annotated[
     LINE,
     Meta(extra_json_schema={"maxLength": actions.EMAIL_CHARS_MAX}, examples=["ada@example.org"]),
 ]
+About = Annotated[str, TEXT, Meta(extra_json_schema={"maxLength": ABOUT_CHARS_MAX})]
 ExternalId = Annotated[str, LINE, Meta(extra_json_schema={"maxLength": 200})]
 TimeZone = Annotated[
     str, Meta(description="An IANA name.", max_length=64, examples=["Europe/Berlin"])
@@ -58,6 +59,7 @@ class ProfileChangesIn(In):
     location: Name | UnsetType = UNSET
     time_zone: TimeZone | UnsetType = UNSET
     email: Email | UnsetType | None = UNSET
+    about: About | UnsetType = UNSET
 
 
 class PreferencesOut(Out):
@@ -83,10 +85,11 @@ class PreferenceChangesIn(In):
 class ProfileOut(Out):
     """A member as the caller may see them.
 
-    `open_profile`: anyone may write to them free (it takes Premium too). `claimed`: they have an
-    account, rather than only a place in somebody's import. `invitation`: whether one of the caller's
-    or of theirs waits. `blocked`: by the caller. `shared_connections` is null in lists and of
-    oneself. `email`, `time_zone` and `external_id` are there for oneself and the operator alone.
+    `about` is what they say of themselves, in several lines. `open_profile`: anyone may write to them
+    free (it takes Premium too). `claimed`: they have an account, rather than only a place in somebody's
+    import. `invitation`: whether one of the caller's or of theirs waits. `blocked`: by the caller.
+    `shared_connections` is null in lists and of oneself. `email`, `time_zone` and `external_id` are
+    there for oneself and the operator alone.
     """
 
     id: MemberId
@@ -95,6 +98,7 @@ class ProfileOut(Out):
     headline: str
     company: str
     location: str
+    about: str
     premium: bool
     open_profile: bool
     claimed: bool
@@ -199,6 +203,7 @@ async def update(call: Call, body: ProfileChangesIn) -> ProfileOut | Refusal | I
         location=_given(body.location),
         time_zone=_given(body.time_zone),
         email=_given(body.email or "" if body.email is not UNSET else UNSET),
+        about=_given(body.about),
     )
     return _answer(await actions.update(call.tx, call.viewer, changes, call.now))
 
@@ -246,6 +251,7 @@ def profile_out(profile: Profile) -> ProfileOut:
         headline=profile.headline,
         company=profile.company,
         location=profile.location,
+        about=profile.about,
         premium=profile.premium,
         open_profile=profile.open_profile,
         claimed=profile.claimed,

@@ -175,11 +175,11 @@ _VIEWERS = """
             for update skip locked
         ))
     )
-    select a.place, m.id, m.handle, m.name, m.headline, null, m.premium, m.language, m.time_zone,
+    select a.place, m.id, m.handle, m.name, m.headline, m.photo, m.premium, m.language, m.time_zone,
         a.id, m.theme, m.shortcuts
     from asked a
     cross join lateral (
-        select m.id, m.handle, m.name, m.headline, m.language, m.time_zone, m.theme,
+        select m.id, m.handle, m.name, m.headline, m.photo, m.language, m.time_zone, m.theme,
             m.shortcuts,
             coalesce(
                 m.premium_until > coalesce((select t.now from test_clock t), now()), false

@@ -85,7 +85,7 @@ async def _blank_in_kept_answers(tx: Tx, member: MemberId) -> None:
 
 
 _PERSONAL = frozenset(
-    {"handle", "name", "headline", "company", "location", "email", "external_id", "note"}
+    {"handle", "name", "headline", "company", "location", "about", "email", "external_id", "note"}
 )
 
 
@@ -284,7 +284,7 @@ _CLOSE = """
     update members
     set closed_at = %(now)s, premium_until = null, handle = '', name = '', headline = '',
         company = '', location = '', time_zone = 'UTC', email = null, external_id = null,
-        search_text = '', language = null, theme = null, shortcuts = true
+        search_text = '', about = '', photo = null, language = null, theme = null, shortcuts = true
     where id = %(member)s
 """
 _ERASURE: Sequence[Any] = (
@@ -316,6 +316,7 @@ _ERASURE: Sequence[Any] = (
     "delete from mails where member_id = %(member)s",
     _FREE_HANDLE,
     _FREE_EXTERNAL_ID,
+    "delete from photos where owner_id = %(member)s",
     "delete from imported_profiles where member_id = %(member)s",
     _CLOSE,
 )

@@ -88,7 +88,8 @@ async def _rows(tx: Tx, statement: LiteralString, params: Mapping[str, object]) 
 
 _LEAST_ID = "00000000-0000-0000-0000-000000000000"
 _PROFILE = """
-    select id, handle, name, headline, company, location, time_zone, email, external_id, created_at
+    select id, handle, name, headline, company, location, about, time_zone, email, external_id,
+        created_at
     from members
     where id = %(member)s
 """

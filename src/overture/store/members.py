@@ -56,7 +56,7 @@ class Profile:
 
     `open_profile` says whether it is in effect, which takes Premium too. `blocked` is by the
     viewer; that the member has blocked the viewer is never told. `shared_connections` is None in
-    lists.
+    lists. `photo` is the version of their photo.
     """
 
     id: MemberId
@@ -65,6 +65,8 @@ class Profile:
     headline: str
     company: str
     location: str
+    about: str
+    photo: str | None
     claimed: bool
     premium: bool
     open_profile: bool
@@ -89,6 +91,7 @@ class Member:
     email: str | None = None
     external_id: str | None = None
     claimed: bool = True
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,7 @@ async def insert(tx: Tx, members: Sequence[Member], now: datetime) -> None:
             "email": m.email,
             "external_id": m.external_id,
             "claimed": m.claimed,
+            "about": m.about,
             "created_at": now,
             "search_text": search_text(m.name, m.headline, m.company),
         }
@@ -189,6 +193,7 @@ async def change(tx: Tx, member: Member) -> None:
                     "location": member.location,
                     "time_zone": member.time_zone,
                     "email": member.email,
+                    "about": member.about,
                     "search_text": search_text(member.name, member.headline, member.company),
                 },
             ),
@@ -299,8 +304,9 @@ async def newest(
 
 
 def _profile(row: Sequence[Any], viewer: MemberId | None) -> Profile:
-    outgoing: bool | None = row[14]
-    relation = Relation.CONNECTION if row[13] else Relation.NONE
+    # Behind _PUBLIC: who is shared, and what lies between the two.
+    shared, connected, outgoing, blocked = row[14:18]
+    relation = Relation.CONNECTION if connected else Relation.NONE
     invitation = InvitationSeen.NONE
     if outgoing is not None:
         invitation = InvitationSeen.SENT if outgoing else InvitationSeen.RECEIVED
@@ -312,14 +318,16 @@ def _profile(row: Sequence[Any], viewer: MemberId | None) -> Profile:
         headline=row[3],
         company=row[4],
         location=row[5],
-        claimed=row[6],
-        premium=row[7],
-        open_profile=row[7] and row[8],
+        about=row[6],
+        photo=row[7],
+        claimed=row[8],
+        premium=row[9],
+        open_profile=row[9] and row[10],
         relation=Relation.SELF if own_profile else relation,
         invitation=invitation,
-        blocked=row[15],
-        shared_connections=row[12],
-        private=Private(*row[9:12]) if own_profile or viewer is None else None,
+        blocked=blocked,
+        shared_connections=shared,
+        private=Private(*row[11:14]) if own_profile or viewer is None else None,
     )
 
 
@@ -360,16 +368,16 @@ _TAKE_EXTERNAL_ID = """
 """
 _INSERT = """
     insert into members (id, handle, name, headline, company, location, time_zone, email,
-        external_id, claimed, created_at, search_text)
+        external_id, claimed, about, created_at, search_text)
     select r.id, r.handle, r.name, r.headline, r.company, r.location, r.time_zone, r.email,
-        r.external_id, r.claimed, r.created_at, r.search_text
+        r.external_id, r.claimed, r.about, r.created_at, r.search_text
     from json_to_recordset(%s) as r (id uuid, handle text, name text, headline text, company text,
-        location text, time_zone text, email text, external_id text, claimed boolean,
+        location text, time_zone text, email text, external_id text, claimed boolean, about text,
         created_at timestamptz, search_text text)
 """
 _OWN = """
     select m.id, m.handle, m.name, m.headline, m.company, m.location, m.time_zone, m.email,
-        m.external_id, m.claimed
+        m.external_id, m.claimed, m.about
     from members m
     where m.id = %s and m.closed_at is null
     for update of m
@@ -378,7 +386,7 @@ _UPDATE = """
     update members
     set handle = %(handle)s, name = %(name)s, headline = %(headline)s, company = %(company)s,
         location = %(location)s, time_zone = %(time_zone)s, email = %(email)s,
-        search_text = %(search_text)s
+        about = %(about)s, search_text = %(search_text)s
     where id = %(id)s
 """
 # The member's own rows say whose lists they stand in, and under which key.
@@ -414,7 +422,7 @@ _UPDATE_PREFERENCES = """
     where id = %s
 """
 _PUBLIC = """
-    m.id, m.handle, m.name, m.headline, m.company, m.location, m.claimed,
+    m.id, m.handle, m.name, m.headline, m.company, m.location, m.about, m.photo, m.claimed,
     coalesce(m.premium_until > %(now)s, false), m.open_profile, m.email, m.time_zone, m.external_id
 """
 _TO_VIEWER = """

@@ -14,14 +14,14 @@ from overture.store.members import LOCK_MEMBERS
 from overture.store.pages import Page, page_of
 
 CARD_COLUMNS = """
-    m.id, m.handle, m.name, m.headline, m.company, coalesce(m.premium_until > %(now)s, false)
+    m.id, m.handle, m.name, m.headline, m.company, coalesce(m.premium_until > %(now)s, false), m.photo
 """
-_CARD_LENGTH = 6
+_CARD_LENGTH = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A member as lists show them."""
+    """A member as lists show them; `photo` is the version of their photo."""
 
     id: MemberId
     handle: str
@@ -29,6 +29,7 @@ class Card:
     headline: str
     company: str
     premium: bool
+    photo: str | None
 
 
 class InvitationState(StrEnum):
