@@ -16,13 +16,13 @@ if ((me || away) && navigator.serviceWorker) {
   const show = () => {
     for (const row of document.querySelectorAll("[data-waiting]"))
       if (!waiting.some(({ at }) => at == row.dataset.waiting)) row.remove();
-    for (const { at, url, no, fields } of waiting) {
+    for (const { at, url, no, label } of waiting) {
       const place = away ?? document.querySelector(`[data-outbox="${url}"]`) ?? document.getElementById("toasts");
       let row = document.querySelector(`[data-waiting="${at}"]`);
       if (!row) {
         row = document.getElementById("waiting").content.firstElementChild.cloneNode(true);
         row.dataset.waiting = at;
-        row.querySelector("bdi").textContent = Object.fromEntries(fields).body;
+        row.querySelector("bdi").textContent = label;
         place.append(row);
       }
       row.classList.toggle("bad", Boolean(no));
@@ -40,7 +40,8 @@ if ((me || away) && navigator.serviceWorker) {
   };
   const send = () => flush(tell).catch(() => {});
   const keep = async (form, url, data) => {
-    await outbox("put", { url, me, fields: [...data] });
+    const label = data.get("body") ?? form.querySelector("[data-toast]")?.content.querySelector("span").textContent;
+    await outbox("put", { url, me, label, fields: [...data] });
     // What is written next is another message.
     if (form.elements.key) form.elements.key.value = crypto.randomUUID();
     if ("reset" in form.dataset) form.reset();
