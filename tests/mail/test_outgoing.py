@@ -90,6 +90,7 @@ async def test_a_mail_is_written_once_and_tells_the_log_where_it_lies(town, fold
     assert "https://inmail.example.org/reset/new?link=" in mail.get_content()
     assert str(file) in caplog.text
     assert "link=" not in caplog.text
+    assert "grace@" not in caplog.text
 
 
 async def test_only_the_server_reads_the_folder(town, folder):

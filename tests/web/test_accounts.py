@@ -391,6 +391,45 @@ async def test_one_sees_where_one_is_signed_in_and_ends_what_one_does_not_know(p
     assert not await is_in(browser)
 
 
+@pytest.mark.parametrize(
+    ("forwarded", "shown"),
+    [
+        ("203.0.113.5, 198.51.100.1", "198.51.100.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("nonsense", "127.0.0.1"),
+        ("", "127.0.0.1"),
+    ],
+)
+async def test_a_proxy_on_this_machine_is_believed_where_browsers_come_from(
+    place, forwarded, shown
+):
+    await signed_up(place)
+    browser = place.browser()
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+
+    await browser.post("/login", SIGN_IN, headers=headers)
+
+    assert f"from {shown}" in text_of(await browser.get("/settings/sessions"))
+
+
+async def test_a_proxy_elsewhere_is_not(place):
+    await signed_up(place)
+    place.transport.client = ("192.0.2.77", 1)
+    browser = place.browser()
+
+    await browser.post("/login", SIGN_IN, headers={"X-Forwarded-For": "198.51.100.1"})
+
+    assert "from 192.0.2.77" in text_of(await browser.get("/settings/sessions"))
+
+
+async def test_an_address_in_another_script_signs_up_and_in(place):
+    browser = await signed_up(place, email="ada@例え.example")
+
+    page = await browser.get("/login?new=1")
+    assert 'value="ada@例え.example"' in page.text
+    await signed_in(place, email="ada@例え.example")
+
+
 async def test_nobody_ends_anothers_session(place):
     await signed_up(place)
     ada, eve = await signed_in(place), await place.member("eve")

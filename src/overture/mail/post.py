@@ -28,7 +28,8 @@ class Folder:
     async def send(self, message: EmailMessage, name: str) -> None:
         file = self.path / f"{name}.eml"
         await to_thread(_write, file, bytes(message))
-        _log.info("a mail to %s, “%s”, lies in %s", message["To"], message["Subject"], file)
+        # Not to whom: the log holds no addresses.
+        _log.info("a mail, “%s”, lies in %s", message["Subject"], file)
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -1,7 +1,8 @@
 """Signing up, in and out; links from mails; one's own account, and the browsers signed in to it."""
 
 from datetime import datetime
-from urllib.parse import urlencode, urlsplit
+from ipaddress import ip_address
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from overture import ids
 from overture.actions import accounts, members
@@ -70,7 +71,7 @@ async def sign_up(visit: Visit) -> Answer:
         case Denied():
             return _signup(visit, form.get("next", ""), alert=_say(visit, done), status=429)
         case None:
-            visit.keep_cookie(_ADDRESS_COOKIE, new.email.strip()[:254], _ADDRESS_SECONDS)
+            visit.keep_cookie(_ADDRESS_COOKIE, quote(new.email.strip()), _ADDRESS_SECONDS)
             return Go(_login_url(form.get("next", ""), new=True))
 
 
@@ -100,7 +101,7 @@ async def login(visit: Visit) -> Answer:
     then = visit.query.get("next", "")
     if visit.visitor is not None:
         return Go(_next(then))
-    address = visit.cookie(_ADDRESS_COOKIE)
+    address = unquote(visit.cookie(_ADDRESS_COOKIE))
     return _login(then, email=address, is_new=bool(address) and "new" in visit.query)
 
 
@@ -383,9 +384,20 @@ async def end_all(visit: Visit) -> Answer:
 
 
 def _browser(visit: Visit) -> Browser:
+    headers = visit.request.headers
+    return Browser(_client(visit), headers.get("user-agent", ""), visit.cookie(_DEVICE_COOKIE))
+
+
+def _client(visit: Visit) -> str:
+    """Where the browser is; by the word of a proxy only if that is on this machine."""
     request = visit.request
-    client = request.client.host if request.client else ""
-    return Browser(client, request.headers.get("user-agent", ""), visit.cookie(_DEVICE_COOKIE))
+    peer = request.client.host if request.client else ""
+    # What the proxy itself has seen stands last.
+    told = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+    try:
+        return str(ip_address(told)) if ip_address(peer).is_loopback else peer
+    except ValueError:
+        return peer
 
 
 def _fresh() -> Fresh:
