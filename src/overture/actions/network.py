@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from overture.actions.fields import Fields, Invalid
+from overture.actions.members import QUERY_CHARS_MAX
 from overture.core import text
 from overture.core.ids import InvitationId, MemberId
 from overture.core.refusals import Refusal
@@ -12,8 +13,10 @@ from overture.core.sending import Event
 from overture.store import members as members_store
 from overture.store import network as store
 from overture.store.db import Tx
-from overture.store.network import Invitation, InvitationState
+from overture.store.members import WORDS_MAX
+from overture.store.network import Connection, Invitation, InvitationState
 from overture.store.outbox import tell
+from overture.store.pages import Page
 
 PAIRS_MAX = 10_000
 # So many of the unknown ids are named; more would only make the answer long.
@@ -129,6 +132,19 @@ async def disconnect(tx: Tx, viewer: MemberId, other: MemberId, now: datetime) -
         told = {"invitation_id": found.sent.id, "member_id": other}
         await tell(tx, [Event(viewer, "connection.withdrawn", now, told)])
     return None
+
+
+async def find_connections(
+    tx: Tx, viewer: MemberId, q: str, *, cursor: str | None, limit: int, now: datetime
+) -> Page[Connection] | Invalid:
+    """The member's connections, the last made first: those in whose name, headline or company every
+    word of `q` begins one."""
+    fields = Fields()
+    query = fields.take("q", text.line(q, QUERY_CHARS_MAX))
+    if (invalid := fields.invalid) is not None:
+        return invalid
+    words = text.fold(query).split()[:WORDS_MAX]
+    return await store.connections(tx, viewer, cursor=cursor, limit=limit, now=now, words=words)
 
 
 async def upsert_pairs(

@@ -275,13 +275,13 @@ async def search(
             finds, scored = _FINDS_LONG, _SCORE + _SCORE_LONG
         conditions.append(finds.replace("#", place))
         scores.append(f"case {scored} end".replace("#", place))
-        text = _escaped(word)
+        text = literally(word)
         params |= {
             f"word{place}": word,
             f"first{place}": f"{text}%",
             f"begins{place}": f"% {text}%",
             f"within{place}": f"%{text}%",
-            f"swapped{place}": [f"%{text}%", *(f"%{_escaped(each)}%" for each in _swaps(word))],
+            f"swapped{place}": [f"%{text}%", *(f"%{literally(each)}%" for each in _swaps(word))],
         }
     statement = _SEARCH.replace("#found", " and ".join(conditions)).replace(
         "#score", " + ".join(scores)
@@ -331,7 +331,7 @@ def _profile(row: Sequence[Any], viewer: MemberId | None) -> Profile:
     )
 
 
-def _escaped(word: str) -> str:
+def literally(word: str) -> str:
     """A word for `like`, in which it stands for itself."""
     return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
@@ -444,6 +444,10 @@ _PROFILE = f"""
             join connections theirs on theirs.owner_id = m.id
                 and theirs.member_id = mine.member_id
             where mine.owner_id = %(viewer)s::uuid
+                and not exists (
+                    select from blocks b
+                    where b.owner_id = mine.owner_id and b.blocked_id = mine.member_id
+                )
         ) end,
         {_TO_VIEWER}
     from members m

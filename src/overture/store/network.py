@@ -10,7 +10,7 @@ from uuid import UUID
 from overture.core.ids import InvitationId, MemberId
 from overture.store import pages
 from overture.store.db import Tx, all_rows, as_json, one_row, pipelined
-from overture.store.members import LOCK_MEMBERS
+from overture.store.members import LOCK_MEMBERS, literally
 from overture.store.pages import Page, page_of
 
 CARD_COLUMNS = """
@@ -61,6 +61,15 @@ class Connection:
 class Block:
     member: Card
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many connections a member has, and invitations that wait, to them and of theirs."""
+
+    connections: int
+    received: int
+    sent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +192,33 @@ async def remove_block(tx: Tx, owner: MemberId, blocked: MemberId) -> bool:
 
 
 async def connections(
-    tx: Tx, viewer: MemberId, *, cursor: str | None, limit: int, now: datetime
+    tx: Tx,
+    viewer: MemberId,
+    *,
+    cursor: str | None,
+    limit: int,
+    now: datetime,
+    words: Sequence[str] = (),
 ) -> Page[Connection]:
-    rows = await all_rows(tx, _CONNECTIONS, _page(viewer, cursor, limit, now))
+    """Last made first; with folded words, those in whose name, headline or company each begins one."""
+    page = _page(viewer, cursor, limit, now)
+    if words:
+        patterns = [f"% {literally(word)}%" for word in words]
+        rows = await all_rows(tx, _CONNECTIONS_FOUND, page | {"words": patterns})
+    else:
+        rows = await all_rows(tx, _CONNECTIONS, page)
     return page_of(
         rows,
         limit,
         lambda row: Connection(Card(*row[:_CARD_LENGTH]), row[_CARD_LENGTH]),
         lambda row: (row[_CARD_LENGTH], row[0]),
     )
+
+
+async def count(tx: Tx, viewer: MemberId) -> Counts:
+    row = await one_row(tx, _COUNTS, {"viewer": viewer})
+    assert row is not None, "counts are always there"
+    return Counts(*row)
 
 
 async def invitations(
@@ -341,6 +368,23 @@ _CONNECTIONS = f"""
     ) k
     join members m on m.id = k.member_id
     order by k.since desc, k.member_id desc
+"""
+# Of one member's connections, so that no index is needed.
+_CONNECTIONS_FOUND = f"""
+    select {CARD_COLUMNS}, k.since
+    from connections k
+    join members m on m.id = k.member_id
+    where k.owner_id = %(viewer)s and ' ' || m.search_text like all (%(words)s)
+        and (%(at)s::timestamptz is null
+            or (k.since, k.member_id) < (%(at)s::timestamptz, %(last)s::uuid))
+    order by k.since desc, k.member_id desc
+    limit %(limit)s
+"""
+_COUNTS = """
+    select (select count(*) from connections k where k.owner_id = %(viewer)s),
+        count(*) filter (where not i.outgoing), count(*) filter (where i.outgoing)
+    from invitations i
+    where i.owner_id = %(viewer)s and i.state = 'pending'
 """
 _INVITATIONS = f"""
     select {CARD_COLUMNS}, {_INVITATION_COLUMNS}
