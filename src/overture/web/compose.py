@@ -470,7 +470,7 @@ async def _letter(
         contact = await conversations.preview(
             tx, visit.viewer.id, to.id, pool=pool or kept_pool, now=now, book=book
         )
-        situation = _situation(visit.words, contact, to, now=now, policy=policy)
+        situation = situation_of(visit.words, contact, to, now=now, policy=policy)
         if situation.price == 0:
             pools = []
     subject, body = (draft.subject, draft.body) if draft else ("", "")
@@ -570,7 +570,7 @@ def _url(to: Profile | None, **more: str) -> str:
 # What will happen -------------------------------------------------------------------------------
 
 
-def _situation(
+def situation_of(
     words: Words, contact: Contact, to: Profile, *, now: datetime, policy: Policy
 ) -> Situation:
     """The decision of the rules as one sentence, with the action that it leaves."""
