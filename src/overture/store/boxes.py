@@ -316,7 +316,7 @@ _LAST_NUMBER = 2**31 - 1
 
 _LINE_COLUMNS: LiteralString = f"""
     {ROW_COLUMNS}, i.box, i.focused, i.starred, i.muted, i.marked_unread, i.snoozed_until, i.refund,
-    coalesce(m.premium_until > %(now)s, false), null::text
+    coalesce(m.premium_until > %(now)s, false), m.photo
 """
 _LISTED = "i.box in ('inbox', 'requests')"
 _AWAKE = "(i.snoozed_until is null or i.snoozed_until <= %(now)s)"

@@ -167,8 +167,9 @@ def shown(
     elif waits:
         # Accept and decline carry no words, and so are always possible.
         mode = "answer"
+    first = name.split(" ")[0] if line.counterpart_name else name
     bubbles = _bubbles(words, o, name, now, edited)
-    happened = _answered(words, o, name)
+    happened = _answered(words, o, first)
     sys_after = _place_sys(bubbles, o, happened)
     quick = policy.quick_reply(answer)
     last = o.messages[-1] if o.messages and not o.more_after else None
@@ -176,7 +177,7 @@ def shown(
     return Shown(
         id=line.id,
         name=name,
-        first=name.split(" ")[0],
+        first=first,
         handle=line.counterpart_handle,
         headline=_headline(words, o),
         face=avatar(face, 44),
@@ -190,7 +191,7 @@ def shown(
         unread=line.is_unread,
         box=line.box,
         snoozed=line.snoozed_until is not None and line.snoozed_until > now,
-        track=_track(words, o, name, now),
+        track=_track(words, o, first, now),
         stamp=_stamp(words, o),
         bubbles=bubbles,
         alone=len(bubbles) == 1 and bubbles[0].letter and not o.more_after,
@@ -206,7 +207,7 @@ def shown(
         if last is not None and (last.number > o.read_number or line.is_unread)
         else None,
         mode=mode,
-        why=_why(words, o, may, name),
+        why=_why(words, o, may, first),
         unblock=may.code is Refusal.YOU_BLOCKED,
         withdraw=line.begun and line.state is State.PENDING,
         price=may.credits if may.allowed else 0,
@@ -309,12 +310,16 @@ def _bubble(
     deleted = message.deleted_at is not None
     edited_at = None if deleted else message.edited_at
     when = f"{words.heading(message.sent_at, now)}, {words.time(message.sent_at)}"
+    face = who[1]
+    if is_letter:
+        other = o.me.name if message.sender == o.me.id else who[0]
+        face = avatar(Face(message.sender, other, _photo(o, message)), 36)
     return Bubble(
         id=message.id,
         conversation_id=message.conversation_id,
         number=message.number,
         mine=message.sender == o.me.id,
-        face=who[1],
+        face=face,
         name=who[0],
         html=letter(message.body) if is_letter else chat(message.body),
         time=when if is_letter else words.time(message.sent_at),
@@ -324,6 +329,10 @@ def _bubble(
         files=message.files,
         letter=is_letter,
     )
+
+
+def _photo(o: Opened, message: Message) -> str | None:
+    return o.line.photo if message.sender == o.line.counterpart_id else None
 
 
 def _stand_together(before: Message, message: Message, o: Opened) -> bool:
