@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import http, pages, reads, sends, start
+from bench import http, pages, reads, sends, start, streams
 
 BENCHMARKS = {
     "sends": sends.main,
@@ -10,6 +10,7 @@ BENCHMARKS = {
     "reads": reads.main,
     "pages": pages.main,
     "start": start.main,
+    "streams": streams.main,
 }
 
 
