@@ -65,9 +65,7 @@ class Run:
         before = self.running.memory_mb()
         for first in range(0, self.streams, 100):
             numbers = range(first + 1, min(first + 100, self.streams) + 1)
-            readers = await asyncio.gather(*(self.open(n) for n in numbers))
-            opened += len(readers)
-    X
+            self.readers += await asyncio.gather(*(self.open(n) for n in numbers))
         await asyncio.sleep(2)
         self.kilobytes = (self.running.memory_mb() - before) * 1024 / len(self.readers)
         reading = [
