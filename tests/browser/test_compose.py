@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from overture.actions import members
 from overture.actions.members import PreferenceChanges
 from tests.browser.network import Member, Network
-from tests.browser.people import NARROW, WIDE, Person
+from tests.browser.people import NARROW, PATIENCE, WIDE, Person
 
 Visit = Callable[..., Person]
 
@@ -62,6 +62,19 @@ def send(page: Page) -> None:
 
 def sent(network: Network, sender: Member) -> int:
     return network.count("select count(*) from messages where sender_id = %s", sender.id)
+
+
+def drafts(network: Network, owner: Member) -> int:
+    return network.count("select count(*) from drafts where owner_id = %s", owner.id)
+
+
+def comes(page: Page, true: Callable[[], bool]) -> None:
+    """Waits for what the server is told without the page's waiting for it."""
+    for _ in range(PATIENCE // 50):
+        if true():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("It never came.")
 
 
 def test_undo_brings_the_letter_back_with_the_focus_in_it(
@@ -129,13 +142,9 @@ def test_closing_the_page_sends_at_once_and_once(
     page.close()
 
     other = visit(ada).opens(PAGE)
-    for _ in range(100):
-        if sent(network, ada):
-            break
-        other.wait_for_timeout(50)
+    comes(other, lambda: sent(network, ada) == 1 and drafts(network, ada) == 0)
     other.wait_for_timeout(300)
     assert sent(network, ada) == 1
-    assert network.count("select count(*) from drafts where owner_id = %s", ada.id) == 0
 
 
 def test_a_refusal_after_the_wait_shows_its_reason_and_the_letter(
@@ -203,7 +212,7 @@ def test_the_letter_waits_through_a_navigation_and_another_letter(
 
 
 def test_what_was_typed_a_moment_ago_is_kept_when_the_page_goes_away(
-    visit: Visit, ada: Member, grace: Member
+    network: Network, visit: Visit, ada: Member, grace: Member
 ):
     person = visit(ada)
     page = opens(person, grace)
@@ -211,7 +220,7 @@ def test_what_was_typed_a_moment_ago_is_kept_when_the_page_goes_away(
 
     page.goto(person.address + PAGE)
 
-    page.wait_for_timeout(500)
+    comes(page, lambda: drafts(network, ada) == 1)
     page = opens(person, grace)
     expect(body(page)).to_have_value("Only just")
 
@@ -252,6 +261,50 @@ def test_without_a_network_it_says_so_and_keeps_the_text(visit: Visit, ada: Memb
     person.comes_back()
     expect(page.locator("#over").get_by_text("Draft saved")).to_be_visible()
     expect(page.locator("#over").get_by_text("Not saved")).to_be_hidden()
+
+
+def test_sent_without_a_network_it_goes_once_when_there_is_one_again(
+    network: Network, visit: Visit, ada: Member, grace: Member
+):
+    person = visit(ada)
+    page = opens(person, grace, timed=True)
+    body(page).fill(WORDS)
+    page.clock.fast_forward(2_000)
+    expect(page.locator("#over").get_by_text("Draft saved")).to_be_visible()
+    person.goes_offline()
+    send(page)
+    expect(page.get_by_text(HELD)).to_be_visible()
+    page.clock.fast_forward(11_000)
+    expect(page.locator("[data-waiting]")).to_contain_text(WORDS)
+    expect(page.locator("[data-compose]")).to_have_count(0)
+    assert sent(network, ada) == 0
+
+    person.comes_back()
+
+    expect(page.locator("[data-waiting]")).to_have_count(0)
+    person.sees(f"Sent to {grace.name}. You have 4 credits left.")
+    assert sent(network, ada) == 1
+    comes(page, lambda: drafts(network, ada) == 0)
+
+
+def test_without_a_script_it_is_sent_at_once(
+    network: Network, visit: Visit, ada: Member, grace: Member
+):
+    person = visit(ada, java_script_enabled=False)
+    page = person.opens(f"/compose?to={grace.handle}")
+    page.get_by_role("textbox", name="Message").fill(WORDS)
+    page.get_by_role("button", name="Save the draft").click()
+    person.sees("Draft saved.")
+    page.get_by_role("button", name="Change").click()
+    page.get_by_role("combobox").fill(grace.name)
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("button", name=grace.name).first.click()
+
+    page.get_by_role("button", name="Send").click()
+
+    person.is_at(re.compile(r"/inbox/[0-9a-f-]+"))
+    person.sees(f"Sent to {grace.name}. You have 4 credits left.")
+    assert sent(network, ada) == 1
 
 
 def test_on_a_phone_it_is_the_whole_screen(visit: Visit, ada: Member, grace: Member):
