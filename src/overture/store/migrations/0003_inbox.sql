@@ -31,6 +31,3 @@ create index inbox_unread on inbox (owner_id, last_activity_at, conversation_id)
 alter table messages
     add column edited_at  timestamptz,
     add column deleted_at timestamptz;
-
--- Whether single keys do something on pages.
-alter table members add column keys boolean not null default true;
