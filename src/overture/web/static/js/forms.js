@@ -29,6 +29,7 @@ addEventListener("submit", (event) => {
 });
 
 async function send(form, url, data, init = {}) {
+  document.querySelector("#notices [role=alert]")?.remove(); // of the try before
   try {
     const answer = await go(url, { method: "POST", body: data, ...init });
     if (answer.ok && "reset" in form.dataset) {
