@@ -20,6 +20,7 @@ from overture.actions.lanes import Overloaded
 from overture.core import accounts as rules
 from overture.core.accounts import Denied, Purpose
 from overture.core.ids import MemberId
+from overture.store import accounts as store
 from overture.store import sessions
 from overture.store.accounts import sessions_of
 from overture.store.db import all_rows
@@ -874,6 +875,25 @@ async def test_one_place_may_ask_for_so_many_mails(town):
         assert await asks_for_password(town, f"m{place}@example.org") is None
 
     assert await asks_for_password(town, "another@example.org") is Denied.TOO_OFTEN
+
+
+async def test_what_is_over_is_dropped_and_what_holds_stays(town, ada):
+    kept, old = await signs_in(town), await signs_in(town)
+    await asks_for_password(town)
+    secret = await link(town)
+    await runs(
+        town,
+        "update sessions set expires_at = now() where hash = decode(%s, 'hex')",
+        hash_of(old.secret),
+    )
+    await runs(town, "update attempts set ends_at = now()")
+
+    await town.db.writing(store.prune)
+
+    assert len(await rows(town, "select from sessions")) == 1
+    assert (await who(town, kept.secret)).id == ada
+    assert await rows(town, "select from attempts") == []
+    assert await sets_password(town, secret) == ada
 
 
 async def test_one_place_may_sign_up_so_often(town, monkeypatch):
