@@ -38,6 +38,7 @@ CHILD_SECONDS = 3
 WATCH_SECONDS = 0.25
 HOUSEKEEPING_SECONDS = 3600
 BACKLOG = 2048
+TAKES_NOTHING_SECONDS = 45
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,10 @@ def _listen(family: int, where: object, *, shared: bool) -> socket.socket:
     except OSError:
         made.close()
         raise
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Handed down to what is accepted. Who takes in nothing for so long is gone or as good as gone;
+        # a stream's connection would else be kept until the system gives up, after many minutes.
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TAKES_NOTHING_SECONDS * 1000)
     made.setblocking(False)
     return made
 
