@@ -80,7 +80,7 @@ async def events(call: Call) -> Stream | Problem:
     `message`: one was written, by either side, or changed. `conversation`: one began, or its state, its
     box, its answer or what the caller read of it changed. `receipt` and `typing` come only where both
     have receipts on, and never to the sender of an InMail that was not answered. What is told is what
-    the caller would read at that moment.
+    the caller would read at that moment. `reminder` comes with the release that sends reminders.
 
     The `id` is a place to go on from: send the last one as `Last-Event-ID` and what was missed comes
     first, from any process and also after a restart. An event may come again then. `reset` says that
