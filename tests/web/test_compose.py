@@ -576,7 +576,15 @@ async def test_a_letter_to_someone_who_left_meanwhile_is_not_lost(place: Site):
 
     assert refused.status_code == 422
     assert fields(refused)["body"] == HELLO
-    assert fields(await ada.get("/compose"))["body"] == HELLO
+    listed = await ada.get("/compose")
+    assert "To a member who has left" in text_of(listed)
+    there = await ada.get(f"/compose?to={grace.id}")
+    assert "There is no such member" in text_of(there)
+    assert fields(there)["body"] == HELLO
+    await place.member("alan", **CAREER)
+    moved = await ada.follow(await ada.post("/compose/to", fields(there) | {"pick": "alan"}))
+    assert fields(moved)["body"] == HELLO
+    assert "To a member who has left" not in text_of(await ada.get("/compose"))
 
 
 async def test_what_changes_meanwhile_is_shown_with_the_next_save(place: Site):

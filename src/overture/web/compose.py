@@ -5,6 +5,7 @@ from any page. What is written is kept as a draft while one types; the answer to
 advice and, where they have changed meanwhile, the price and what will happen.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -119,6 +120,11 @@ class Letter:
         return " ".join(kind for kind, _ in self.hints)
 
     @property
+    def at(self) -> str:
+        """Whose letter it is, as the form says it: the member's id."""
+        return self.place.id if self.place.kind is drafts.Kind.LETTER else ""
+
+    @property
     def url(self) -> str:
         """Where the page of this letter is."""
         return _url(self.to)
@@ -132,7 +138,7 @@ async def compose(visit: Visit) -> Answer:
     """The letter under way to a member, or to nobody yet; `change` chooses another recipient."""
     wanted, q = visit.query.get("to", ""), visit.query.get("q", "")
     to, alert = await _recipient(visit, wanted)
-    place = Place.letter(to.id) if to else NOBODY
+    place = _place(visit, to, wanted)
     draft = await drafts.draft(visit.tx, visit.viewer.id, place)
     letter = await _letter(
         visit,
@@ -218,7 +224,7 @@ async def choose(visit: Visit) -> Answer:
     to, alert = await _recipient(visit, visit.form.get("pick", ""))
     if to is None:
         return No(alert, 404, "/compose")
-    before = await _place(visit.tx, visit, visit.now)
+    before = await _where(visit)
     has_text = bool(_blankless(visit.form))
     draft = await drafts.redirect(visit.tx, visit.viewer.id, to.id, before=before, now=visit.now)
     if draft and has_text and draft.body != text.normal(visit.form.get("body", "")):
@@ -257,8 +263,7 @@ async def unblock(visit: Visit) -> Answer:
 @act("/compose/discard")
 async def discard(visit: Visit) -> Answer:
     """The letter is not wanted any more."""
-    place = await _place(visit.tx, visit, visit.now)
-    await drafts.discard(visit.tx, visit.viewer.id, place)
+    await drafts.discard(visit.tx, visit.viewer.id, await _where(visit))
     notice = visit.words.gettext("Draft discarded.")
     if visit.form.get("pop"):
         values = {"key": _key(visit.form)}
@@ -382,7 +387,7 @@ async def _written(
     if key and await kept(tx, [Once(viewer.id, "web", key, b"")]):
         return None
     to = await _known(tx, visit, form.get("to", ""), now)
-    place = await _place(tx, visit, now)
+    place = _place(visit, to, form.get("to", ""))
     subject, body, pool = form.get("subject", ""), form.get("body", ""), _pool(visit, now)
     done = await drafts.save(tx, viewer.id, place, subject=subject, body=body, pool=pool, now=now)
     found = dict(errors or {})
@@ -476,7 +481,7 @@ async def _letter(
     subject, body = (draft.subject, draft.body) if draft else ("", "")
     return Letter(
         key=key,
-        place=draft.place if draft else Place.letter(to.id) if to else NOBODY,
+        place=draft.place if draft else _place(visit, to, ""),
         to=to,
         pop=pop,
         subject=subject,
@@ -531,9 +536,20 @@ async def _known(tx: Tx, visit: Visit, wanted: str, now: datetime) -> Profile | 
     return await members.profile(tx, visit.viewer.id, wanted, now) if wanted else None
 
 
-async def _place(tx: Tx, visit: Visit, now: datetime) -> Place:
-    to = await _known(tx, visit, visit.form.get("to", ""), now)
-    return Place.letter(to.id) if to and to.id != visit.viewer.id else NOBODY
+def _place(visit: Visit, to: Profile | None, wanted: str) -> Place:
+    """Where the letter's draft lies: also that of one to a member who has left since."""
+    if to is not None:
+        return Place.letter(to.id) if to.id != visit.viewer.id else NOBODY
+    return Place.letter(MemberId(wanted)) if _ID.fullmatch(wanted) else NOBODY
+
+
+async def _where(visit: Visit) -> Place:
+    """Where the draft of the letter in the form lies."""
+    wanted = visit.form.get("to", "")
+    return _place(visit, await _known(visit.tx, visit, wanted, visit.now), wanted)
+
+
+_ID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 async def _found(tx: Tx, visit: Visit, q: str) -> list[Profile]:
