@@ -22,6 +22,7 @@ from argon2 import PasswordHasher
 from overture import ids
 from overture.actions import members, network, subscriptions
 from overture.core.ids import ConversationId, MemberId, MessageId
+from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
 from overture.core.sending import Command, Done, Respond, Start, Write
 from overture.store import accounts, installation, sessions
@@ -66,6 +67,10 @@ class Network:
     def now(self) -> datetime:
         return self._town.now
 
+    @property
+    def book(self) -> PolicyBook:
+        return self._town.book
+
     def member(self, first: str, **details: Any) -> Member:
         """A new member with an account; `premium="premium_career"` and the like are plans by pool."""
         surname = next(_SURNAMES)
@@ -74,13 +79,11 @@ class Network:
         new = members.NewMember(
             MemberId(ids.new()), f"{first}-{surname}".lower(), f"{first} {surname}", **details
         )
-        email = f"{new.handle}@overture.example"
 
         async def join(tx: Tx) -> None:
             made = await members.create(tx, new, self.now)
             assert isinstance(made, members.Profile), made
-            await accounts.take_address(tx, email, new.id)
-            await accounts.add(tx, new.id, email=email, password=_HASHED, verified=True)
+            await _open_account(tx, new.id, new.handle)
 
         self.do(join)
         for pool, plan in pools.items():
@@ -89,6 +92,19 @@ class Network:
             changes = members.PreferenceChanges(**preferences)
             self.do(lambda tx: members.change_preferences(tx, new.id, changes, self.now))
         return Member(new.id, new.handle, new.name)
+
+    def known(self, handle: str) -> Member:
+        """A member who is there already; with an account, if they had none."""
+
+        async def find(tx: Tx) -> Member:
+            query = "select id, name from members where handle = %s"
+            row = await (await tx.execute(query, (handle,))).fetchone()
+            assert row, handle
+            if await accounts.of(tx, MemberId(row[0])) is None:
+                await _open_account(tx, row[0], handle)
+            return Member(row[0], handle, row[1])
+
+        return self.do(find)
 
     def subscribe(self, member: MemberId, pool: str, plan: str) -> None:
         book = self._town.book
@@ -143,12 +159,23 @@ class Network:
 
     def count(self, query: str, *values: object) -> int:
         """The one number that a query gives."""
+        return int(self.text(query, *values))
 
-        async def count(tx: Tx) -> int:
-            row = await (await tx.execute(query, values)).fetchone()  # pyright: ignore
-            return row[0]
+    def text(self, query: str, *values: object) -> str:
+        """The one value that a query gives."""
 
-        return self._run(self._town.look(count))
+        async def look(tx: Tx) -> str:
+            row = await (await tx.execute(query, values)).fetchone()  # pyright: ignore[reportArgumentType]
+            assert row, query
+            return str(row[0])
+
+        return self._run(self._town.look(look))
+
+
+async def _open_account(tx: Tx, member: MemberId, handle: str) -> None:
+    email = f"{handle}@overture.example"
+    await accounts.take_address(tx, email, member)
+    await accounts.add(tx, member, email=email, password=_HASHED, verified=True)
 
 
 _POOLS = ("premium", "recruiter", "sales_navigator")

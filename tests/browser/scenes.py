@@ -1,0 +1,187 @@
+"""Every page and every state of it, in the demo's network: what is tested for access, and pictured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from playwright.sync_api import expect
+
+from overture.demo.year import play
+from tests.browser.network import Network, served
+from tests.browser.people import Person
+
+FIGARO, ROSINA, NEMORINO = "figaro-fermata", "rosina-rondo", "nemorino-nonet"
+PAPAGENA, ISOLDE, MADDALENA = "papagena-pavane", "isolde-interlude", "maddalena-mandolin"
+SARASTRO, GRETEL = "sarastro-subito", "gretel-guitar"
+
+LETTER = "I am Rosina and I draw letters. Your library opens at night. May I see it on Friday?"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A page as a member sees it, or as nobody does; `do` brings it to its state."""
+
+    name: str
+    path: str | Callable[[Network], str]
+    who: str | None = ROSINA
+    do: Callable[[Person], None] | None = None
+
+    def address(self, network: Network) -> str:
+        return self.path if isinstance(self.path, str) else self.path(network)
+
+    def play(self, network: Network, person: Person) -> None:
+        person.opens(self.address(network))
+        if self.do:
+            self.do(person)
+
+
+@contextmanager
+def demo(database_url: str) -> Iterator[Network]:
+    """The demo's year, as it is at the test clock's start."""
+    with served(database_url) as network:
+        network.do(lambda tx: play(tx, network.now, network.book, lambda _done, _all: None))
+        yield network
+
+
+# Which conversation -----------------------------------------------------------------------------
+
+
+def thread(who: str, where: str, more: str = "") -> Callable[[Network], str]:
+    """The newest conversation of a member's of which this holds."""
+
+    def path(network: Network) -> str:
+        found = network.text(
+            "select i.conversation_id from inbox i join members m on m.id = i.owner_id"
+            f" where m.handle = %s and {where} order by i.last_activity_at desc limit 1",
+            who,
+        )
+        return f"/inbox/{found}{more}"
+
+    return path
+
+
+CHAT = thread(
+    FIGARO, "i.state = 'accepted' and i.begun and i.kind = 'inmail' and i.read_number > 3"
+)
+REQUEST = "i.state = 'pending' and not i.begun and i.box = 'requests'"
+WAITING = "i.state = 'pending' and i.begun"
+
+
+def pending(network: Network) -> str:
+    """Compose to someone whose answer is still awaited."""
+    handle = network.text(
+        "select i.counterpart_handle from inbox i join members m on m.id = i.owner_id"
+        f" where m.handle = %s and {WAITING} limit 1",
+        FIGARO,
+    )
+    return f"/compose?to={handle}"
+
+
+# What is done there -----------------------------------------------------------------------------
+
+
+def presses(name: str | re.Pattern[str]) -> Callable[[Person], None]:
+    def press(person: Person) -> None:
+        person.button(name).filter(visible=True).first.click()
+
+    return press
+
+
+def opens_compose(person: Person) -> None:
+    person.page.get_by_role("link", name="Compose").filter(visible=True).first.click()
+    expect(person.page.locator("#over form")).to_be_visible()
+
+
+def picks(person: Person) -> None:
+    person.page.get_by_role("combobox").press_sequentially("pap")
+    expect(person.page.get_by_role("option").first).to_be_visible()
+
+
+def takes_advice(person: Person) -> None:
+    person.page.get_by_role("textbox", name="Message").fill(
+        "Dear Tatyana, " + "we sell the best of castanets! " * 20
+    )
+    expect(person.page.get_by_role("list", name="Advice")).to_be_visible()
+
+
+def is_refused(person: Person) -> None:
+    person.page.get_by_role("textbox", name="Message").fill("long " * 500)
+    person.button("Send").click()
+    expect(person.page.get_by_role("alert").filter(visible=True).first).to_be_visible()
+
+
+def signs_in_wrongly(person: Person) -> None:
+    person.page.get_by_label("E-mail").fill("nobody@overture.example")
+    person.page.get_by_label("Password").fill("not the password")
+    person.button("Sign in").click()
+    expect(person.page.get_by_role("alert")).to_be_visible()
+
+
+def signs_up_badly(person: Person) -> None:
+    person.page.get_by_label("Your name").fill("Ada")
+    person.page.get_by_label("E-mail").fill("ada@overture.example")
+    person.page.get_by_label("Password").fill("short")
+    person.button("Make my account").click()
+    expect(person.page.locator("[aria-invalid=true]").first).to_be_visible()
+
+
+def shows_keys(person: Person) -> None:
+    person.page.keyboard.press("?")
+    expect(person.page.locator("#keys")).to_be_visible()
+
+
+SCENES = (
+    Scene("signup", "/signup", None),
+    Scene("signup-refused", "/signup", None, signs_up_badly),
+    Scene("login", "/login", None),
+    Scene("login-refused", "/login", None, signs_in_wrongly),
+    Scene("reset", "/reset", None),
+    Scene("reset-sent", "/reset/sent", None),
+    Scene("reset-link-gone", "/reset/new?secret=gone", None),
+    Scene("verify-link-gone", "/verify?secret=gone", None),
+    Scene("offline", "/offline", None),
+    Scene("no-such-page", "/no-such-page"),
+    Scene("inbox", "/inbox", FIGARO),
+    Scene("inbox-keys", "/inbox", FIGARO, shows_keys),
+    Scene("inbox-other", "/inbox?box=other", FIGARO),
+    Scene("inbox-pending", "/inbox?box=pending", FIGARO),
+    Scene("inbox-starred", "/inbox?box=starred", FIGARO),
+    Scene("inbox-found", "/inbox?q=letter", FIGARO),
+    Scene("inbox-nothing-found", "/inbox?q=xylophonist", FIGARO),
+    Scene("thread", CHAT, FIGARO),
+    Scene("thread-menu", CHAT, FIGARO, presses("More")),
+    Scene("thread-waiting", thread(FIGARO, WAITING), FIGARO),
+    Scene("thread-declined", thread(FIGARO, "i.state = 'declined' and i.begun"), FIGARO),
+    Scene("request", thread(PAPAGENA, REQUEST), PAPAGENA),
+    Scene("request-answer", thread(PAPAGENA, REQUEST, "?answer=reply"), PAPAGENA),
+    Scene("request-quick", thread(PAPAGENA, REQUEST, "?answer=interested"), PAPAGENA),
+    Scene("request-later", thread(PAPAGENA, REQUEST), PAPAGENA, presses("Remind me later")),
+    Scene("compose", "/compose"),
+    Scene("compose-picking", "/compose", ROSINA, picks),
+    Scene("compose-over", "/inbox", ROSINA, opens_compose),
+    Scene("compose-ready", f"/compose?to={PAPAGENA}"),
+    Scene("compose-advice", f"/compose?to={PAPAGENA}", ROSINA, takes_advice),
+    Scene("compose-too-long", f"/compose?to={PAPAGENA}", ROSINA, is_refused),
+    Scene("compose-free", f"/compose?to={ISOLDE}", MADDALENA),
+    Scene("compose-no-credits", f"/compose?to={FIGARO}", NEMORINO),
+    Scene("compose-basic", f"/compose?to={FIGARO}", MADDALENA),
+    Scene("compose-unavailable", f"/compose?to={SARASTRO}"),
+    Scene("compose-no-premium", f"/compose?to={GRETEL}"),
+    Scene("compose-unanswered", pending, FIGARO),
+    Scene("premium", "/premium", FIGARO),
+    Scene("premium-one-pool", "/premium"),
+    Scene("premium-basic", "/premium", MADDALENA),
+    Scene("premium-statement", "/premium/statement", FIGARO),
+    Scene("premium-change", "/premium/change?plan=premium_business"),
+    Scene("premium-cancel", "/premium/cancel?pool=premium"),
+    Scene("settings-account", "/settings/account"),
+    Scene("settings-sessions", "/settings/sessions"),
+    Scene("settings-inmail", "/settings/inmail"),
+    Scene("settings-privacy", "/settings/privacy"),
+    Scene("settings-notifications", "/settings/notifications"),
+    Scene("settings-display", "/settings/display"),
+    Scene("settings-data", "/settings/data"),
+)
