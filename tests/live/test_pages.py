@@ -156,7 +156,7 @@ async def test_who_is_here_is_told_to_those_who_may_know(live, monkeypatch):
     eve = await live.town.member("eve")
     async with live.stream(ada) as of_ada, live.stream(eve):
         async with live.stream(grace):
-            await until(of_ada, f"[data-here='{grace}']\"><b></b></template>")
+            await until(of_ada, f"[data-here='{grace}']\"><b role")
         seen = await live.town.look(lambda tx: presence.here(tx, ada, [grace, eve]))
         assert seen == {grace}
         assert not await live.town.look(lambda tx: presence.here(tx, eve, [ada, grace]))
@@ -187,3 +187,23 @@ async def test_who_was_not_noted_for_a_while_has_gone(live):
     since = (await live.town.look(lambda tx: presence.changes(tx, None)))[0]
     _, changed = await live.town.look(lambda tx: presence.changes(tx, since - presence.HERE * 0.1))
     assert changed == {ada: True, grace: False}
+
+
+async def test_a_page_asks_who_of_those_it_shows_is_here(live):
+    ada, grace, _ = await accepted(live.town)
+    eve = await live.town.member("eve")
+    await live.town.do(lambda tx: presence.note(tx, [grace, eve]))
+    secret = ids.new()
+    digest = sha256(secret.encode()).hexdigest()
+    await live.town.do(
+        lambda tx: sessions.add(tx, ada, session=ids.new(), sha256=digest, client="", agent="")
+    )
+
+    answer = await live.http.get(
+        f"/here?ids={grace},{eve},{ada},nobody",
+        headers={"Cookie": f"session={secret}", "X-Live": "1"},
+    )
+
+    assert f"[data-here='{grace}']" in answer.text
+    assert answer.text.count("<template") == 1
+    assert 'aria-label="Active now"' in answer.text

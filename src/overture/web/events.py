@@ -7,12 +7,14 @@ there. What an event changes is rendered by the module whose fragments it change
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from overture.actions.lanes import Overloaded
+from overture.core.ids import MemberId
 from overture.live.hub import Subscription, TooManyStreams
 from overture.live.stream import Piece, Stream, event, pour
 from overture.live.told import (
@@ -24,12 +26,13 @@ from overture.live.told import (
     Told,
     TypingTold,
 )
+from overture.store import presence
 from overture.store.accounts import Viewer
 from overture.store.db import Unavailable
 from overture.web import inbox, premium
 from overture.web.context import Site
 from overture.web.render import html
-from overture.web.visit import SESSION_COOKIE, Answer, Visit, Who, page
+from overture.web.visit import SESSION_COOKIE, Answer, Patch, Visit, Who, page
 from overture.web.words import Words
 
 Patches = Callable[[Site, Viewer, Words, Any], Awaitable[str]]
@@ -40,7 +43,7 @@ async def _credits(site: Site, viewer: Viewer, words: Words, _told: CreditsTold)
 
 
 async def _presence(_site: Site, _viewer: Viewer, words: Words, told: PresenceTold) -> str:
-    return html("patches/presence.html", words, {"id": told.other, "here": told.here})
+    return html("patches/presence.html", words, {"found": [(told.other, told.here)]})
 
 
 # What an event changes on pages, by its kind; what is not named changes nothing.
@@ -53,6 +56,8 @@ PATCHES: dict[type[Told], Patches] = {
     PresenceTold: _presence,
 }
 
+# Faces on one page.
+HERE_MAX = 100
 # The longest number that is taken for one of the outbox's.
 _DIGITS_MAX = 18
 
@@ -77,6 +82,21 @@ async def events(visit: Visit) -> Answer:
         return Response(status_code=429, headers={"Retry-After": "30"})
     secret = sha256(visit.cookie(SESSION_COOKIE).encode()).hexdigest()
     return Streamed(_stream(visit.site, viewer, visit.words, secret, subscription))
+
+
+@page("/here")
+async def here(visit: Visit) -> Answer:
+    """Who of those shown (`ids`, with commas between) the viewer may see to be here now, as patches."""
+    asked = [MemberId(each) for each in visit.query.get("ids", "").split(",") if _is_id(each)]
+    found = await presence.here(visit.tx, visit.viewer.id, asked[:HERE_MAX])
+    return Patch("patches/presence.html", {"found": [(each, True) for each in sorted(found)]})
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 class Streamed(Response):

@@ -91,21 +91,22 @@ def icon(name: str, more: str = "") -> Markup:
     )
 
 
-def avatar(person: Person, size: int = 44, on: bool = False, photo: str | None = None) -> Markup:
+def avatar(person: Person, size: int = 44, photo: str | None = None) -> Markup:
     """A member's face: their photo, else their initials on a colour of their own.
 
-    `size` is one of 24, 28, 32, 36, 44, 48 and 120; `on` shows that they are here now. `photo` is the
-    version of their photo, where `person` does not have it as its own `photo`.
+    `size` is one of 24, 28, 32, 36, 44, 48 and 120; from 44 on there is room for a sign that they are
+    here now, which `here.js` asks for. `photo` is the version of their photo, where `person` does not
+    have it as its own `photo`.
     """
     photo = photo or getattr(person, "photo", None)
-    here = " on" if on else ""
+    here = Markup('<i data-here="{}"></i>').format(person.id) if size >= 44 and person.id else ""
     if photo:
         return Markup(
-            '<span class="av s{}{}"><img src="/photos/{}/{}?size={}" alt="" loading="lazy"></span>'
-        ).format(size, here, person.id, photo, 96 if size < 60 else 320)
+            '<span class="av s{}"><img src="/photos/{}/{}?size={}" alt="" loading="lazy">{}</span>'
+        ).format(size, person.id, photo, 96 if size < 60 else 320, here)
     hue = zlib.crc32((person.id or person.name).encode()) % 8 + 1
-    return Markup('<span class="av s{} h{}{}" aria-hidden="true">{}</span>').format(
-        size, hue, here, initials(person.name)
+    return Markup('<span class="av s{} h{}"><span aria-hidden="true">{}</span>{}</span>').format(
+        size, hue, initials(person.name), here
     )
 
 

@@ -6,5 +6,6 @@ import "./compose.js";
 import "./thread.js";
 import "./keys.js";
 import "./stream.js";
+import "./here.js";
 import "./accounts.js";
 import "./offline.js";
