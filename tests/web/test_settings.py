@@ -10,16 +10,14 @@ from zipfile import ZipFile
 import httpx
 import pytest
 
-from overture.actions import network, passwords
+from overture.actions import network
 from overture.actions.inbox import read, thread
 from overture.core.ids import ConversationId, MemberId
 from overture.core.refusals import Refusal
 from overture.core.sending import Done, Start
-from overture.store import accounts
 from overture.store.inbox import Thread
-from tests.web.conftest import Browser, Place, text_of
+from tests.web.conftest import PASSWORD, Browser, Place, text_of
 
-PASSWORD = "correct horse battery"
 PAGES = ("display", "inmail", "privacy", "notifications", "data")
 
 
@@ -32,17 +30,6 @@ def checked(answer: httpx.Response, name: str) -> bool:
 def me(browser: Browser) -> MemberId:
     assert browser.id is not None
     return browser.id
-
-
-async def give_password(place: Place, browser: Browser) -> None:
-    stored = await passwords.hashed(PASSWORD)
-
-    async def work(tx: object) -> None:
-        address = f"{browser.id}@town.example"
-        await accounts.take_address(tx, address, me(browser))  # pyright: ignore[reportArgumentType]
-        await accounts.add(tx, me(browser), email=address, password=stored, verified=True)  # pyright: ignore[reportArgumentType]
-
-    await place.town.do(work)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -250,8 +237,6 @@ async def test_leaving_is_told_in_numbers_before_it_is_done(place: Place) -> Non
 
 async def test_leaving_takes_the_password(place: Place) -> None:
     ada = await place.member("ada")
-    await give_password(place, ada)
-
     refused = await ada.post("/settings/data/close", {"password": "another one"})
     assert refused.status_code == 422
     assert "This is not your password." in text_of(refused)
