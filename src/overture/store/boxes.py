@@ -260,23 +260,14 @@ async def opened(
     if forwards:
         # From the given one on, which is not shown itself.
         context = found.pop(0) if found and found[0].number == which.after else None
-        more_after, found = len(found) >= limit, found[: limit - 1]
+        found = found[: limit - 1]
     else:
         context = found.pop() if len(found) > limit else None
         found.reverse()
-        more_after = which.before is not None
-    return _opened(row, found, context, now, more_after=more_after)
+    return _opened(row, found, context)
 
 
-def _opened(
-    row: Sequence[Any],
-    messages: Sequence[Message],
-    context: Message | None,
-    now: datetime,
-    *,
-    more_after: bool,
-) -> Opened:
-    _ = now
+def _opened(row: Sequence[Any], messages: Sequence[Message], context: Message | None) -> Opened:
     shown = line(row)
     own = row[27:]
     read_number, seen, seen_at, connected, blocked_other, blocked_me, common = own[:7]
@@ -306,7 +297,7 @@ def _opened(
         common=common,
         messages=messages,
         context=context,
-        more_after=more_after,
+        more_after=bool(messages) and messages[-1].number < whole.messages,
     )
 
 

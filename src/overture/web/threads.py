@@ -198,9 +198,7 @@ def shown(
         older=None
         if o.context is None or not o.messages
         else f"/inbox/{line.id}?before={o.messages[0].number}",
-        newer=f"/inbox/{line.id}?after={o.messages[-1].number}"
-        if o.more_after and o.messages and o.messages[-1].number < o.conversation.messages
-        else None,
+        newer=f"/inbox/{line.id}?after={o.messages[-1].number}" if o.more_after else None,
         sys=happened,
         sys_after=sys_after,
         read_up_to=last.id

@@ -1,0 +1,203 @@
+"""The inbox in two windows: what one does, the other sees, without a reload."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import Locator, expect
+
+from overture.core.ids import ConversationId
+from tests.browser.network import Network
+from tests.browser.people import NARROW, Person
+
+CAREER = "premium_career"
+Visit = Callable[..., Person]
+
+
+def test_an_answer_comes_with_the_credit_while_the_sender_looks_on(network: Network, visit: Visit):
+    ada, grace = network.member("Ada", premium=CAREER), network.member("Grace", premium=CAREER)
+    here = network.letter(ada, grace, "Shall we talk about compilers?", "Compilers")
+    sender, recipient = visit(ada), visit(grace)
+    sender.opens(f"/inbox/{here}")
+    expect(sender.page.locator(".track")).to_contain_text("Your credit comes back if")
+
+    recipient.opens("/inbox")
+    recipient.page.locator(".conv").first.click()
+    recipient.link("Interested, tell me more").click()
+    text = recipient.page.get_by_label(re.compile("^Answer to"))
+    expect(text).to_have_value("Interested, tell me more")
+    text.fill("Gladly: see https://example.org/talk")
+    recipient.button("Accept and send").click()
+
+    expect(recipient.page.locator(".msg.me")).to_contain_text("Gladly")
+    expect(sender.page.locator(".msg")).to_contain_text("Gladly")
+    expect(sender.page.locator(".sys")).to_contain_text("accepted. Your credit is back.")
+    expect(sender.page.locator(".stamp")).to_contain_text("BACK")
+    expect(sender.page.locator(".conv").first).to_contain_text("Credit back")
+    expect(sender.page.locator(".bub a")).to_have_attribute("href", "https://example.org/talk")
+    sender.page.get_by_label(re.compile("^Reply to")).press_sequentially("Thank")
+    expect(recipient.page.locator(".typing")).to_contain_text("is typing")
+    sender.page.get_by_label(re.compile("^Reply to")).fill("Thank you!")
+    sender.page.keyboard.press("Control+Enter")
+    expect(recipient.page.locator(".msg").last).to_contain_text("Thank you!")
+    expect(sender.page.locator(".seen")).to_contain_text("Read")
+    expect(sender.page.get_by_label(re.compile("^Reply to"))).to_have_value("")
+    expect(sender.page.locator(".msg.me")).to_have_count(1)
+
+
+def test_a_decline_waits_and_can_be_undone(network: Network, visit: Visit):
+    ada, grace = network.member("Ada", premium=CAREER), network.member("Grace", premium=CAREER)
+    here = network.letter(ada, grace)
+    recipient = visit(grace)
+    recipient.opens(f"/inbox/{here}")
+
+    recipient.page.keyboard.press("d")
+    expect(recipient.page.get_by_text("Declining.")).to_be_visible()
+    recipient.button("Undo").click()
+    expect(recipient.page.get_by_text("Declining.")).to_have_count(0)
+    assert network.text("select state from conversations where id = %s", here) == "pending"
+
+    recipient.page.get_by_role("button", name="Decline", exact=True).click()
+    expect(recipient.page.locator(".track")).to_contain_text("You declined.", timeout=15_000)
+
+
+def test_what_was_sent_can_be_changed_and_taken_back(network: Network, visit: Visit):
+    ada, grace = network.member("Ada"), network.member("Grace")
+    network.connect(ada, grace)
+    here = network.letter(ada, grace, "Tuesday at eight?")
+    network.writes(ada, here, "Or at nine")
+    one, other = visit(ada), visit(grace)
+    one.opens(f"/inbox/{here}")
+    other.opens(f"/inbox/{here}")
+
+    first = one.page.locator(".msg.me").first
+    first.hover()
+    first.get_by_role("link", name="Edit").click()
+    one.page.get_by_label("Your message").fill("Tuesday at seven?")
+    one.button("Save").click()
+    expect(other.page.locator(".msg").first).to_contain_text("Tuesday at seven?")
+    expect(other.page.locator(".msg").first).to_contain_text("edited")
+
+    last = one.page.locator(".msg.me").last
+    last.hover()
+    last.get_by_role("button", name="Delete").click()
+    expect(other.page.locator(".msg").last).to_contain_text("deleted", timeout=15_000)
+    expect(one.page.locator(".msg").last).to_contain_text("You deleted this message.")
+    expect(other.page.locator(".conv").first).to_contain_text("This message was deleted.")
+
+
+def test_a_long_conversation_is_read_backwards_without_a_jump(network: Network, visit: Visit):
+    ada, grace = network.member("Ada"), network.member("Grace")
+    network.connect(ada, grace)
+    here = network.letter(ada, grace, "Message 1")
+    for number in range(2, 80):
+        network.writes(ada, here, f"Message {number}")
+    reader = visit(grace)
+    page = reader.opens(f"/inbox/{here}")
+
+    def message(number: int) -> Locator:
+        return page.get_by_role("log").get_by_text(f"Message {number}", exact=True)
+
+    expect(message(79)).to_be_in_viewport()
+    message(52).scroll_into_view_if_needed()
+    before = message(52).bounding_box()
+    expect(message(40)).to_be_attached()
+    after = message(52).bounding_box()
+    assert before
+    assert after
+    assert abs(before["y"] - after["y"]) < 2
+    for number in (45, 21, 1):
+        message(number).scroll_into_view_if_needed()
+        expect(message(number)).to_be_in_viewport()
+    expect(page.locator(".day")).to_have_count(1)
+
+
+def test_single_keys_go_through_the_inbox(network: Network, visit: Visit):
+    grace = network.member("Grace", premium=CAREER)
+    for number in range(3):
+        sender = network.member("Sender", premium=CAREER)
+        network.letter(sender, grace, f"Letter {number}", f"Subject {number}")
+    reader = visit(grace)
+    page = reader.opens("/inbox")
+
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator(".letter h3")).to_have_text("Subject 1")
+    page.keyboard.press("s")
+    expect(page.get_by_role("button", name="Star").first).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".conv[aria-current] .mark")).to_have_count(1)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    page.keyboard.type("Letter 2")
+    page.keyboard.press("Enter")
+    expect(page.locator(".conv")).to_have_count(1)
+    page.locator(".conv").click()
+    expect(page.locator(".letter h3")).to_have_text("Subject 2")
+    page.goto(reader.address + "/inbox")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator(".letter h3")).to_have_text("Subject 2")
+    page.keyboard.press("e")
+    expect(page.get_by_text("Archived. A new message brings it back.")).to_be_visible()
+    expect(page.locator(".conv")).to_have_count(2)
+
+
+def test_on_a_phone_the_list_and_the_thread_follow_each_other(network: Network, visit: Visit):
+    ada, grace = network.member("Ada", premium=CAREER), network.member("Grace", premium=CAREER)
+    network.letter(ada, grace, "Shall we talk?", "A talk")
+    reader = visit(grace, viewport=NARROW)
+    page = reader.opens("/inbox")
+
+    page.locator(".conv").click()
+    expect(page.locator(".letter")).to_be_visible()
+    expect(page.locator(".list")).to_be_hidden()
+    page.get_by_role("link", name="Back to the inbox").click()
+    expect(page.locator(".list")).to_be_visible()
+    expect(page.locator(".conv")).not_to_have_class(re.compile("unread"))
+
+
+def test_without_javascript_one_reads_answers_and_writes(network: Network, visit: Visit):
+    ada, grace = network.member("Ada", premium=CAREER), network.member("Grace", premium=CAREER)
+    here = network.letter(ada, grace, "Shall we talk?", "A talk")
+    reader = visit(grace, java_script_enabled=False)
+    page = reader.opens("/inbox")
+
+    page.locator(".conv").click()
+    expect(page.locator(".letter h3")).to_have_text("A talk")
+
+    def read_number() -> int:
+        query = "select read_number from inbox where owner_id = %s and conversation_id = %s"
+        return network.count(query, grace.id, here)
+
+    page.wait_for_timeout(500)
+    assert read_number() == 1
+    page.get_by_role("link", name="Accept and reply").click()
+    page.get_by_label(re.compile("^Answer to")).fill("Yes, let us.")
+    page.get_by_role("button", name="Accept and send").click()
+    expect(page.locator(".msg.me")).to_contain_text("Yes, let us.")
+    page.get_by_label(re.compile("^Reply to")).fill("Tomorrow?")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator(".msg.me").last).to_contain_text("Tomorrow?")
+
+
+def test_a_message_in_an_unopened_conversation_moves_it_up(network: Network, visit: Visit):
+    grace = network.member("Grace")
+    others = [network.member(name) for name in ("Ada", "Alan")]
+    threads: list[ConversationId] = []
+    for other in others:
+        network.connect(other, grace)
+        threads.append(network.letter(other, grace, f"Hello from {other.name}"))
+        network.days_pass(0.001)
+    reader = visit(grace)
+    page = reader.opens("/inbox")
+    expect(page.locator(".conv").first).to_contain_text(others[1].name)
+
+    network.writes(others[0], threads[0], "Are you there?")
+
+    expect(page.locator(".conv").first).to_contain_text("Are you there?")
+    expect(page.locator(".conv")).to_have_count(2)
+    expect(page.locator("#badge-inbox")).to_contain_text("2")
