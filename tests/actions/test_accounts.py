@@ -667,9 +667,15 @@ async def test_an_address_that_two_archives_gave_to_two_is_claimed_once(town):
 # One's own account ------------------------------------------------------------------------------
 
 
-async def changes_password(town, member, current=RIGHT, to=WRONG):
+async def changes_password(town, member, current=RIGHT, to=WRONG, session=None):
     return await accounts.change_password(
-        town.db, member, HOME, current=current, new=to, fresh=fresh(), now=town.now
+        town.db,
+        member,
+        current=current,
+        new=to,
+        session=session or ids.new(),
+        fresh=fresh(),
+        now=town.now,
     )
 
 
@@ -683,11 +689,13 @@ async def test_changing_the_password_takes_the_old_one_and_ends_the_old_sessions
     assert await changes_password(town, ada, current=WRONG) is Denied.WRONG_PASSWORD
     assert await who(town, here.secret) is not None
 
-    renewed = await changes_password(town, ada)
+    session = (await who(town, here.secret)).session
+    renewed = await changes_password(town, ada, session=session)
 
     assert isinstance(renewed, SignedIn)
     assert [await who(town, each.secret) for each in (here, there)] == [None, None]
-    assert (await who(town, renewed.secret)).id == ada
+    # The session is the one that it was: the page that it is open in has not ended.
+    assert (await who(town, renewed.secret)).session == session
     assert await signs_in(town) is Denied.WRONG_SIGN_IN
     assert isinstance(await signs_in(town, password=WRONG), SignedIn)
 

@@ -519,14 +519,14 @@ async def account(tx: Tx, member: MemberId) -> Account:
 async def change_password(
     db: Database,
     member: MemberId,
-    browser: Browser,
     *,
     current: str,
     new: str,
+    session: str,
     fresh: Fresh,
     now: datetime,
 ) -> SignedIn | Invalid | Denied:
-    """Changes the password, and signs all browsers out but this one, whose session is renewed."""
+    """Changes the password; all browsers but that of `session` are signed out. It gets a new secret."""
     own = await confirmed(db, member, current)
     if isinstance(own, Denied):
         return own
@@ -541,9 +541,11 @@ async def change_password(
         await store.set_password(tx, member, stored)
         await links.drop(tx, member)
         await store.forget_devices(tx, member)
-        await sign_out_everywhere(tx, member, now)
+        await store.know_device(tx, hash_of(fresh.device), member)
+        await sign_out_everywhere(tx, member, now, but=session)
+        await sessions.renew(tx, member, session, hash_of(fresh.secret))
         await tell(tx, [Event(member, "account.password_changed", now, {})])
-        return await _begin(tx, member, browser, fresh, now, known=False)
+        return SignedIn(member, fresh.secret, fresh.device)
 
     return await db.writing(work)
 

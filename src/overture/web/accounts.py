@@ -304,9 +304,9 @@ async def change_password(visit: Visit) -> Answer:
     done = await accounts.change_password(
         visit.site.db,
         visit.viewer.id,
-        _browser(visit),
         current=form.get("current", ""),
         new=form.get("password", ""),
+        session=visit.viewer.session,
         fresh=_fresh(),
         now=await visit.site.instant(),
     )
