@@ -31,6 +31,9 @@ from overture.web import (
     home,
     inbox,
     installable,
+    members,
+    network,
+    photos,
     premium,
     settings,
 )
@@ -62,6 +65,9 @@ MODULES: tuple[ModuleType, ...] = (
     home,
     inbox,
     installable,
+    members,
+    network,
+    photos,
     premium,
     settings,
 )

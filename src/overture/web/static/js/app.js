@@ -5,6 +5,7 @@ import "./files.js";
 import "./compose.js";
 import "./thread.js";
 import "./keys.js";
+import "./menus.js";
 import "./stream.js";
 import "./here.js";
 import "./accounts.js";
