@@ -32,7 +32,14 @@ function settle() {
   document.querySelector(".app").inert = narrow.matches && over.childElementCount > 0;
 }
 
+// What is open is kept before something else takes its place.
+async function keep() {
+  const form = over.querySelector("form[data-changed]");
+  if (form) await saveNow(form);
+}
+
 function reopen(compose) {
+  keep();
   compose.classList.add("pop");
   compose.setAttribute("role", "dialog");
   compose.querySelector("form").elements.pop.value = "1";
@@ -41,8 +48,7 @@ function reopen(compose) {
 }
 
 function close() {
-  const form = over.querySelector("form");
-  if (form.dataset.changed) saveNow(form);
+  keep();
   over.replaceChildren();
   settle();
   back();
@@ -55,7 +61,8 @@ addEventListener("click", (event) => {
   if (link && !inPage()) {
     event.preventDefault();
     if (!over.contains(link)) opener = link;
-    go(link.href, { part: "over" }).then(() => enter(shown()), () => location.assign(link.href));
+    keep().then(() => go(link.href, { part: "over" }))
+      .then(() => enter(shown()), () => location.assign(link.href));
   }
   if (target.closest("[data-close]")) close();
   const expand = target.closest("[data-expand]");

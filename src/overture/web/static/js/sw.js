@@ -3,6 +3,8 @@ const KEPT = FILES[0].split("/")[2]; // the release
 
 addEventListener("install", (event) => {
   skipWaiting();
+  // What a page posts as it goes away must not wait for the worker, which may go with it.
+  event.addRoutes?.({ condition: { requestMethod: "POST" }, source: "network" });
   event.waitUntil(Promise.all([
     caches.open(KEPT).then((cache) => cache.addAll(FILES)),
     caches.open("pages").then((cache) => cache.add("/offline")),
