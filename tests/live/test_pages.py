@@ -166,6 +166,7 @@ async def test_who_is_here_is_told_to_those_who_may_know(live, monkeypatch):
                 tx, grace, members.PreferenceChanges(receipts_and_typing=False), live.town.now
             )
         )
+        await until(of_ada, f"[data-here='{grace}']\"></template>")
         assert not await live.town.look(lambda tx: presence.here(tx, ada, [grace]))
         assert not await live.town.look(lambda tx: presence.here(tx, grace, [ada]))
 

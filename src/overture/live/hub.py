@@ -25,7 +25,7 @@ from overture.core.conversations import Message
 from overture.core.ids import ConversationId, MemberId, MessageId
 from overture.live.horizon import Horizon
 from overture.live.presence import Presence
-from overture.live.told import Ended, Told, TypingTold, concerns
+from overture.live.told import Ended, SeenByOthers, Told, TypingTold, concerns
 from overture.store import live as store
 from overture.store import outbox
 from overture.store.db import Database, Tx, Unavailable
@@ -182,8 +182,13 @@ class Hub:
             if not mine:
                 del self._streams[stream.member]
 
-    def deliver(self, member: MemberId, told: Told | Ended, number: int | None = None) -> None:
+    def deliver(
+        self, member: MemberId, told: Told | Ended | SeenByOthers, number: int | None = None
+    ) -> None:
         """Tells the member's streams in this process."""
+        if isinstance(told, SeenByOthers):
+            self.presence.look_again(member)
+            return
         for stream in list(self._streams.get(member, ())):
             if not isinstance(told, Ended):
                 stream.put(number, told)
@@ -352,7 +357,7 @@ def _by_member(rows: Sequence[Row]) -> dict[MemberId, list[tuple[int, Told]]]:
     for row in rows:
         for member, told in concerns(row.kind, row.owner, row.payload):
             # A stream that ended is over, and whoever opened this one may read it.
-            if not isinstance(told, Ended):
+            if not isinstance(told, (Ended, SeenByOthers)):
                 missed.setdefault(member, []).append((row.sequence, told))
     return missed
 

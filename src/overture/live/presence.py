@@ -35,12 +35,18 @@ class Presence:
         self._tell = tell
         self._coming = asyncio.Event()
         self._new: set[MemberId] = set()
+        self._again: set[MemberId] = set()
         # Up to when it was looked who came and went, by the database's clock.
         self._looked_at: datetime | None = None
 
     def came(self, member: MemberId) -> None:
         """The member has opened a stream."""
         self._new.add(member)
+        self._coming.set()
+
+    def look_again(self, member: MemberId) -> None:
+        """Others may not see the member any more who saw them until now."""
+        self._again.add(member)
         self._coming.set()
 
     async def keep(self) -> None:
@@ -64,8 +70,12 @@ class Presence:
             await store.note(tx, members)
         now, changed = await store.changes(tx, self._looked_at)
         self._looked_at = now
-        watchers = self._members()
-        if not changed or not watchers:
+        watchers, again = self._members(), self._again
+        self._again = set()
+        if not watchers or not (changed or again):
             return
-        for watcher, other in await store.watched(tx, watchers, list(changed)):
-            self._tell(watcher, PresenceTold(other, changed[other]))
+        for watcher, other, shown in await store.watched(tx, watchers, [*changed, *again]):
+            if not shown and other in again:
+                self._tell(watcher, PresenceTold(other, here=False))
+            elif shown and other in changed:
+                self._tell(watcher, PresenceTold(other, changed[other]))

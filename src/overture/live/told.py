@@ -81,6 +81,11 @@ class Ended:
     sessions: frozenset[str] | None
 
 
+@dataclass(frozen=True, slots=True)
+class SeenByOthers:
+    """Who may see the member to be here is another question now; told to nobody as such."""
+
+
 Told = (
     MessageTold
     | ConversationTold
@@ -111,7 +116,9 @@ class _Payload(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Payload).decode
 
 
-def concerns(kind: str, owner: MemberId, payload: bytes) -> Sequence[tuple[MemberId, Told | Ended]]:
+def concerns(
+    kind: str, owner: MemberId, payload: bytes
+) -> Sequence[tuple[MemberId, Told | Ended | SeenByOthers]]:
     """What an event tells whom. A kind that is not named here tells nobody."""
     noun, _, verb = kind.partition(".")
     match noun:
@@ -127,13 +134,17 @@ def concerns(kind: str, owner: MemberId, payload: bytes) -> Sequence[tuple[Membe
             return [(owner, Ended(frozenset(_decode(payload).sessions)))]
         case "member" if verb == "closed":
             return [(owner, Ended(None))]
+        case "preferences":
+            return [(owner, SeenByOthers())]
+        case "member" if verb == "blocked":
+            return [(owner, SeenByOthers())]
         case _:
             return []
 
 
 def _in_conversation(
     noun: str, verb: str, owner: MemberId, told: _Payload
-) -> Sequence[tuple[MemberId, Told | Ended]]:
+) -> Sequence[tuple[MemberId, Told | Ended | SeenByOthers]]:
     conversation, message, other = told.conversation_id, told.message_id, told.recipient_id
     if conversation is None:
         return []
@@ -160,7 +171,7 @@ def _in_conversation(
 
 def _in_network(
     verb: str, owner: MemberId, other: MemberId
-) -> Sequence[tuple[MemberId, Told | Ended]]:
+) -> Sequence[tuple[MemberId, Told | Ended | SeenByOthers]]:
     if verb == "declined":
         # Nobody is told that they were turned down.
         return [(owner, NetworkTold(other))]

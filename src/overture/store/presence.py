@@ -25,15 +25,19 @@ async def changes(tx: Tx, since: datetime | None) -> tuple[datetime, Mapping[Mem
 
 async def watched(
     tx: Tx, watchers: Sequence[MemberId], others: Sequence[MemberId]
-) -> list[tuple[MemberId, MemberId]]:
-    """Which of the watchers may know which of the others to be here: pairs of (watcher, other)."""
+) -> list[tuple[MemberId, MemberId, bool]]:
+    """Of the watchers and the others those who are related, as (watcher, other), and whether the one
+    may know the other to be here."""
     rows = await all_rows(tx, _RELATED, {"watchers": list(watchers), "others": list(others)})
     return [
-        (watcher, other)
-        for watcher, other, both_on, connected, accepted, blocked in rows
-        if presence_is_shown(
-            both_on=both_on, connected=connected, accepted=accepted, blocked=blocked
+        (
+            watcher,
+            other,
+            presence_is_shown(
+                both_on=both_on, connected=connected, accepted=accepted, blocked=blocked
+            ),
         )
+        for watcher, other, both_on, connected, accepted, blocked in rows
     ]
 
 
@@ -44,7 +48,8 @@ async def here(tx: Tx, viewer: MemberId, others: Sequence[MemberId]) -> frozense
     rows = await all_rows(tx, _HERE, {"others": list(others), "here": HERE})
     if not rows:
         return frozenset()
-    return frozenset(other for _, other in await watched(tx, [viewer], [row[0] for row in rows]))
+    found = await watched(tx, [viewer], [row[0] for row in rows])
+    return frozenset(other for _, other, shown in found if shown)
 
 
 _NOTE = """
