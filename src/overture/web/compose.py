@@ -467,7 +467,8 @@ async def _letter(
     book = visit.site.book
     policy = book.at(now)
     held = (await subscriptions.premium(tx, visit.viewer.id, now, book)).pools
-    pools = [Pool(each.pool, policy.plans[each.plan].title, each.balance) for each in held]
+    say = visit.words.say
+    pools = [Pool(each.pool, say(policy.plans[each.plan].title), each.balance) for each in held]
     situation: Situation | None = None
     if to is not None and not picking:
         # A draft may be older than the plan that was to pay for it.

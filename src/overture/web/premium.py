@@ -517,7 +517,7 @@ def _event(entry: Entry, sheet: Sheet, words: Words, book: PolicyBook) -> str:
     plan = book.at(entry.at).plans.get(entry.plan or "")
     values = {
         "lot": lot_name(sheet.opened.get(entry.lot) if entry.lot else None, words),
-        "plan": plan.title if plan else "",
+        "plan": words.say(plan.title) if plan else "",
         "fit": words.number(entry.credits),
         "all": words.number(entry.credits + entry.forfeited),
     }
@@ -643,7 +643,7 @@ def _list(pool: str, show: Show, page: Lines[Line], words: Words, book: PolicyBo
 
 
 def _plans(visit: Visit, held: Sequence[Held]) -> list[Offer]:
-    _ = visit.words.gettext
+    _, words = visit.words.gettext, visit.words
     about = {
         "premium_career": _("For a job search."),
         "premium_business": _("For a company of one or many."),
@@ -655,7 +655,7 @@ def _plans(visit: Visit, held: Sequence[Held]) -> list[Offer]:
     return [
         Offer(
             plan.name,
-            plan.title,
+            words.say(plan.title),
             plan.pool,
             about.get(plan.name, ""),
             plan.allotment,
@@ -683,7 +683,7 @@ def _choice(visit: Visit, plan: str, told: SubscriptionChange, held: Sequence[He
     _, words = visit.words.gettext, visit.words
     view = told.subscription
     wanted = visit.site.book.at(visit.now).plans[plan]
-    title = {"plan": wanted.title}
+    title = {"plan": words.say(wanted.title)}
     before = next((each.plan for each in held if each.pool == view.pool), None)
     points = _effects(visit, told)
     if before == plan:
@@ -721,7 +721,7 @@ def _choice(visit: Visit, plan: str, told: SubscriptionChange, held: Sequence[He
 def _cancel(visit: Visit, at: CancelAt, told: SubscriptionChange) -> Choice:
     _, words = visit.words.gettext, visit.words
     view = told.subscription
-    title = {"plan": visit.site.book.at(visit.now).plans[view.plan].title}
+    title = {"plan": words.say(visit.site.book.at(visit.now).plans[view.plan].title)}
     if at is CancelAt.NOW:
         heading, about = _("End it now"), _("Your credits are gone at once.")
         button, done = _("End %(plan)s now") % title, _("%(plan)s has ended.") % title

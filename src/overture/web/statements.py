@@ -40,7 +40,7 @@ def say(line: Line, words: Words, book: PolicyBook) -> Said:
     entry, letter = line.entry, line.letter
     values = {
         "name": letter.name if letter and letter.name else words.gettext("a former member"),
-        "plan": _title(entry, book),
+        "plan": _title(entry, words, book),
         "cut": words.number(entry.forfeited),
         "reason": entry.reason,
     }
@@ -161,6 +161,6 @@ def _forfeit(entry: Entry, words: Words) -> str:
             return _("Plan ended: its credits are gone, and %(cut)s that waited")
 
 
-def _title(entry: Entry, book: PolicyBook) -> str:
+def _title(entry: Entry, words: Words, book: PolicyBook) -> str:
     plan = book.at(entry.at).plans.get(entry.plan) if entry.plan else None
-    return plan.title if plan else (entry.plan or "")
+    return words.say(plan.title) if plan else (entry.plan or "")

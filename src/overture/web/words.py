@@ -26,6 +26,18 @@ from overture.core.text import Sentence
 LANGUAGES = {"en": "English", "ar": "العربية"}
 DEFAULT = "en"
 
+# What the policies that ship with Overture say, for the catalogues. An operator may say it otherwise:
+# then it shows as the policy has it.
+OF_POLICIES = (
+    Sentence("Premium Career"),
+    Sentence("Premium Business"),
+    Sentence("Sales Navigator Core"),
+    Sentence("Recruiter Lite"),
+    Sentence("Interested, tell me more"),
+    Sentence("Maybe later"),
+    Sentence("No thanks"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -38,10 +50,11 @@ class Words:
     pgettext: Callable[[str, str], str]
 
     def say(self, sentence: str) -> str:
-        """A sentence of the rules' or the actions', translated."""
+        """What comes from the rules, the actions or the policy, translated where it can be."""
         if isinstance(sentence, Sentence):
-            return self.gettext(sentence.template) % sentence.values
-        return self.gettext(sentence)
+            said = self.gettext(sentence.template)
+            return said % sentence.values if sentence.values else said
+        return self.gettext(sentence) if sentence else ""
 
     @property
     def direction(self) -> str:
