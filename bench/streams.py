@@ -38,7 +38,15 @@ def main(arguments: Sequence[str] = ()) -> None:
                     rows.append(run.row())
     table(
         f"{streams:,} open streams, {RATE} messages a second",
-        ("streams", "p50 ms", "p99 ms", "from the request on, p50 ms", "kB a stream", "lost"),
+        (
+            "streams",
+            "p50 ms",
+            "p99 ms",
+            "from the request on, p50 ms",
+            "kB a stream",
+            "lost",
+            "refused",
+        ),
         rows,
     )
 
@@ -52,6 +60,7 @@ class Run:
     streams: int
     processes: int
     kilobytes: float = 0
+    refused: int = 0
     asked_at: dict[int, float] = field(default_factory=dict[int, float])
     answered_at: dict[int, float] = field(default_factory=dict[int, float])
     arrived_at: dict[int, float] = field(default_factory=dict[int, float])
@@ -135,7 +144,11 @@ class Run:
         self.answered_at[number] = time.perf_counter()
         length = re.search(rb"content-length: (\d+)", head)
         answer = await reader.readexactly(int(length[1]) if length else 0)
-        assert head.startswith(b"HTTP/1.1 201"), (head, answer)
+        if head.startswith(b"HTTP/1.1 503"):
+            self.refused += 1
+            del self.asked_at[number]
+        else:
+            assert head.startswith(b"HTTP/1.1 201"), (head, answer)
         idle.put_nowait((reader, writer))
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -158,6 +171,7 @@ class Run:
             f"{whole.p50:.1f}",
             f"{self.kilobytes:.0f}",
             len(self.asked_at) - len(arrived),
+            self.refused,
         )
 
 

@@ -50,6 +50,8 @@ GAPS_BEFORE_START = 10_000
 # Of events, whoever they concern: beyond that a client begins anew instead of catching up.
 MISSED_MAX = 50_000
 QUEUE_MAX = 500
+# Of the pool's connections; the rest are for those who ask.
+TURNS = 3
 STREAMS_A_MEMBER_MAX = 20
 
 
@@ -97,6 +99,9 @@ class Hub:
         # What is told is read for as many streams as want it at one time.
         self.messages = Lane(self._read_messages)
         self.threads = Lane(self._read_threads)
+        # Streams that read more than `messages` and `threads` take turns. What comes for a stream while
+        # it waits is told in one go after that.
+        self.turns = asyncio.Semaphore(TURNS)
         self._stopping = False
         self.presence = Presence(db, self.members, self.deliver)
 

@@ -79,6 +79,13 @@ async def pour(
     except (Unavailable, Overloaded):
         # What was taken and not told comes after the last number, when the reader is back.
         await send({"type": "http.response.body", "body": b""})
+    except asyncio.CancelledError:
+        # The server does not wait any longer for what is under way.
+        if subscription.ended is not End.STOPPING:
+            raise
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await send({"type": "http.response.body", "body": b""})
     finally:
         watching.cancel()
         subscription.close()

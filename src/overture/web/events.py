@@ -115,7 +115,10 @@ def _stream(
     site: Site, viewer: Viewer, words: Words, secret: str, subscription: Subscription
 ) -> Stream:
     async def render(told: Sequence[tuple[int | None, Told]]) -> Sequence[Piece]:
-        patches = await _patches(site, viewer, words, [each for _, each in told])
+        async with site.hub.turns:
+            if subscription.ended is not None:
+                return []
+            patches = await _patches(site, viewer, words, [each for _, each in told])
         return [Piece("message", patches)] if patches else []
 
     async def allowed() -> bool:
