@@ -383,21 +383,21 @@ def cover(number: int) -> Markup:
     """Waves on ink, one of COVERS; drawn, so that nothing is fetched."""
     lines: list[str] = []
     for place in range(18):
-        y = 6 + place * 11
-        rise = 14 + (place * 7 + number * 11) % 30
-        start = -((number * 83 + place * 19) % 320) - 20
-        lines.append(f"M{start} {y}q90 {-rise} 180 0" + "t180 0" * 7)
+        # They swell towards the end, each a little behind the one above it.
+        rise = 22 + number * 5 % 17 + place
+        start = -360 + (number * 97 + place * 9) % 360
+        lines.append(f"M{start} {place * 11 - 4}q90 {-rise} 180 0" + "t180 0" * 6)
     # Where the gold comes up.
-    corner = 60 + number * 25 % 45
+    corner = 84 + number * 7 % 24
     return Markup(
         '<svg class="cover" viewBox="0 0 800 180" preserveAspectRatio="xMidYMid slice" '
         'aria-hidden="true"><defs><linearGradient id="cover-ink" x2="1" y2="1">'
         '<stop stop-color="#2a3590"/><stop offset=".55" stop-color="#4557cf"/>'
         '<stop offset="1" stop-color="#3b49b4"/></linearGradient>'
-        '<radialGradient id="cover-gold" cx="{}%" cy="118%" r="62%">'
+        '<radialGradient id="cover-gold" cx="{}%" cy="120%" r="75%">'
         '<stop stop-color="#d3a449" stop-opacity=".95"/>'
         '<stop offset="1" stop-color="#d3a449" stop-opacity="0"/></radialGradient></defs>'
         '<path fill="url(#cover-ink)" d="M0 0h800v180H0z"/>'
         '<path fill="url(#cover-gold)" d="M0 0h800v180H0z"/>'
-        '<path fill="none" stroke="#fff" stroke-opacity=".2" d="{}"/></svg>'
+        '<path fill="none" stroke="#fff" stroke-opacity=".18" d="{}"/></svg>'
     ).format(corner, "".join(lines))

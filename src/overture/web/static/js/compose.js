@@ -60,7 +60,9 @@ addEventListener("click", (event) => {
   const link = target.closest('a[data-live][href^="/compose"]');
   if (link && !inPage()) {
     event.preventDefault();
-    if (!over.contains(link)) opener = link;
+    // Of a link in a menu, which closes: the button that opened it.
+    const menu = document.querySelector(`[popovertarget="${link.closest("[popover]")?.id}"]`);
+    if (!over.contains(link)) opener = menu ?? link;
     keep().then(() => go(link.href, { part: "over" }))
       .then(() => enter(shown()), () => location.assign(link.href));
   }
