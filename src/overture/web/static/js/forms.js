@@ -32,10 +32,7 @@ async function send(form, url, data, init = {}) {
   document.querySelector("#notices [role=alert]")?.remove(); // of the try before
   try {
     const answer = await go(url, { method: "POST", body: data, ...init });
-    if (answer.ok && "reset" in form.dataset) {
-      form.reset();
-      form.querySelectorAll("[data-count]").forEach(count);
-    }
+    if (answer.ok) empty(form);
     form.dispatchEvent(new CustomEvent("answered", { bubbles: true, detail: { ok: answer.ok } }));
   } catch {
     const queue = new CustomEvent("unsent", { bubbles: true, cancelable: true, detail: { form, url, data } });
@@ -46,6 +43,14 @@ async function send(form, url, data, init = {}) {
     form.inert = false;
     form.classList.remove("held");
   }
+}
+
+// Empties a form with data-reset, also of the draft that its page brought along.
+export function empty(form) {
+  if (!("reset" in form.dataset)) return;
+  for (const field of form.querySelectorAll("textarea")) field.defaultValue = "";
+  form.reset();
+  form.querySelectorAll("[data-count]").forEach(count);
 }
 
 // What waits for its time: a Map from the form to how it is sent now.

@@ -3,6 +3,7 @@
 //
 //   <template id="waiting">  a row: its text comes into <bdi>; data-drop is the button that gives it up
 //   <… data-outbox=URL>      has the rows of what waits for this address; the others are toasts
+import { empty } from "./forms.js";
 import { patch, policy } from "./live.js";
 import { flush, outbox } from "./outbox.js";
 
@@ -44,7 +45,7 @@ if ((me || away) && navigator.serviceWorker) {
     await outbox("put", { url, me, label, fields: [...data] });
     // What is written next is another message.
     if (form.elements.key) form.elements.key.value = crypto.randomUUID();
-    if ("reset" in form.dataset) form.reset();
+    empty(form);
     await tell("");
     (await navigator.serviceWorker.ready).sync?.register("outbox").catch(() => {});
   };
