@@ -11,8 +11,6 @@ from enum import StrEnum
 from typing import Any, LiteralString
 from uuid import UUID
 
-from msgspec import structs
-
 from overture.core.contact import Pair, Party
 from overture.core.conversations import Conversation, Message, Refund
 from overture.core.ids import ConversationId, MemberId
@@ -20,7 +18,16 @@ from overture.core.receipts import receipts_are_shown
 from overture.store import pages
 from overture.store.conversations import CONVERSATION_COLUMNS, MEMBER_COLUMNS, conversation, party
 from overture.store.db import Tx, all_rows, one_row, pipelined
-from overture.store.inbox import MESSAGE_COLUMNS, ROW_COLUMNS, Box, ListRow, list_row, message
+from overture.store.inbox import (
+    KINDS,
+    MESSAGE_COLUMNS,
+    ROW_COLUMNS,
+    STATES,
+    Box,
+    ListRow,
+    decode_participants,
+    message,
+)
 
 # More than so many unread are shown as "99+".
 COUNTED_MAX = 100
@@ -94,6 +101,7 @@ class Opened:
     `other` is None in a group. `seen` is the number of the last message that the other side has read,
     and `seen_at` when they last read: both None where that is not told. `messages` are in their order;
     `context` is the one before them, which is not shown, and `more_after` says that later ones follow.
+    `draft` is the reply that the viewer has begun.
     """
 
     line: Line
@@ -110,6 +118,7 @@ class Opened:
     messages: Sequence[Message]
     context: Message | None
     more_after: bool
+    draft: str
 
 
 # Lists ------------------------------------------------------------------------------------------
@@ -199,19 +208,34 @@ def _escaped(word: str) -> str:
 
 def line(row: Sequence[Any]) -> Line:
     """A line from `_LINE_COLUMNS`."""
-    own = list_row(row)
-    box, focused, starred, muted, marked, snoozed, refund, premium, photo = row[18:27]
     return Line(
-        **structs.asdict(own),
-        box=_BOXES[box],
-        focused=focused,
-        starred=starred,
-        muted=muted,
-        marked_unread=marked,
-        snoozed_until=snoozed,
-        refund=None if refund is None else Refund(refund),
-        premium=premium,
-        photo=photo,
+        id=row[0],
+        subject=row[1],
+        kind=KINDS[row[2]],
+        state=STATES[row[3]],
+        counterpart_id=row[4],
+        counterpart_handle=row[5],
+        counterpart_name=row[6],
+        participants=None if row[7] is None else decode_participants(row[7]),
+        last_message_id=row[8],
+        last_sender_id=row[9],
+        last_message_at=row[10],
+        snippet=row[11],
+        unread=row[12],
+        pending_since=row[13],
+        credits=row[14],
+        expires_refund_at=row[15],
+        last_activity_at=row[16],
+        begun=row[17],
+        box=_BOXES[row[18]],
+        focused=row[19],
+        starred=row[20],
+        muted=row[21],
+        marked_unread=row[22],
+        snoozed_until=row[23],
+        refund=None if row[24] is None else Refund(row[24]),
+        premium=row[25],
+        photo=row[26],
     )
 
 
@@ -298,6 +322,7 @@ def _opened(row: Sequence[Any], messages: Sequence[Message], context: Message | 
         messages=messages,
         context=context,
         more_after=bool(messages) and messages[-1].number < whole.messages,
+        draft=own[47] or "",
     )
 
 
@@ -423,13 +448,14 @@ _HEAD: LiteralString = f"""
                 and theirs.member_id = mine.member_id
             where mine.owner_id = i.owner_id
         ) else 0 end,
-        {_ME}, {_COUNTERPART}, m.headline, m.company, {CONVERSATION_COLUMNS}
+        {_ME}, {_COUNTERPART}, m.headline, m.company, {CONVERSATION_COLUMNS}, d.body
     from inbox i
     join members me on me.id = i.owner_id
     join conversations c on c.owner_id = i.home_id and c.id = i.conversation_id
     left join members m on m.id = i.counterpart_id
     left join inbox other on other.owner_id = i.counterpart_id
         and other.conversation_id = i.conversation_id
+    left join drafts d on d.owner_id = i.owner_id and d.place_id = i.conversation_id
     where i.owner_id = %(viewer)s and i.conversation_id = %(id)s
 """
 _THROUGH = """

@@ -333,8 +333,8 @@ def list_row(row: Sequence[Any]) -> ListRow:
     return ListRow(
         row[0],
         row[1],
-        _KINDS[row[2]],
-        _STATES[row[3]],
+        KINDS[row[2]],
+        STATES[row[3]],
         row[4],
         row[5],
         row[6],
@@ -346,8 +346,8 @@ def list_row(row: Sequence[Any]) -> ListRow:
 decode_participants = msgspec.json.Decoder(list[Participant]).decode
 decode_files = msgspec.json.Decoder(list[File]).decode
 
-_KINDS = {kind.value: kind for kind in Kind}
-_STATES = {state.value: state for state in State}
+KINDS = {kind.value: kind for kind in Kind}
+STATES = {state.value: state for state in State}
 _LAST_NUMBER = 2**31 - 1
 
 

@@ -45,7 +45,7 @@ from overture.web.visit import Absent, Answer, Done, No, Page, Patch, Sent, Visi
 from overture.web.words import Words
 
 LINES = 20
-MESSAGES = 30
+MESSAGES = 20
 FOUND = 20
 NEWEST = Range()
 KEY_CHARS_MAX = 64
@@ -187,7 +187,6 @@ async def _thread(
     if found is None:
         return None
     may = await _may_write(tx, reader, found, now)
-    kept = await drafts.draft(tx, reader.id, Place.reply(here))
     return found, shown(
         reader.words,
         found,
@@ -195,7 +194,6 @@ async def _thread(
         reader.book.at(now),
         now,
         key=ids.new(),
-        draft=kept.body if kept else "",
         answer=reader.answer,
         edited=reader.edit,
     )

@@ -1,12 +1,15 @@
 """Templates to HTML: one environment a language, and the small parts that every page uses."""
 
+import re
 import zlib
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.ext import Extension
 from markupsafe import Markup
+from typing_extensions import override
 
 from overture.core.files import FILE_BYTES_MAX, FILES_A_MESSAGE_MAX, KINDS
 from overture.web.assets import assets
@@ -51,7 +54,7 @@ def environment(language: str) -> Environment:
         lstrip_blocks=True,
         cache_size=-1,
         auto_reload=False,
-        extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
+        extensions=["jinja2.ext.i18n", "jinja2.ext.do", Fixed],
     )
     made.policies["ext.i18n.trimmed"] = True
     catalogue = translations(language)
@@ -69,6 +72,7 @@ def environment(language: str) -> Environment:
             "scripts": [
                 name for name in assets().files if name.endswith(".js") and name not in LONE
             ],
+            "language": language,
             "icon": icon,
             "avatar": avatar,
             "languages": LANGUAGES,
@@ -80,6 +84,28 @@ def environment(language: str) -> Environment:
         }
     )
     return made
+
+
+class Fixed(Extension):
+    """What a template says is the same for every reader of a language, `{{ _("Inbox") }}` and
+    `{{ icon("inbox") }}`, is put into it once when it is read: a page has hundreds of them."""
+
+    @override
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        gettext = translations(_language_of(self.environment)).gettext
+        # As the calls would do it: what stands in a catalogue is HTML, and a format.
+        source = _SENTENCE.sub(lambda found: gettext(found[2]) % {}, source)
+        return _PICTURE.sub(lambda found: icon(found[1], found[2] or ""), source)
+
+
+def _language_of(made: Environment) -> str:
+    language = made.globals["language"]
+    assert isinstance(language, str), "an environment is made for a language"
+    return language
+
+
+_SENTENCE = re.compile(r"""\{\{ _\((["'])((?:(?!\1)[^\\])+)\1\) \}\}""")
+_PICTURE = re.compile(r"""\{\{ icon\("([a-z0-9-]+)"(?:, "([a-z ]+)")?\) \}\}""")
 
 
 @cache
@@ -99,14 +125,19 @@ def avatar(person: Person, size: int = 44, photo: str | None = None) -> Markup:
     have it as its own `photo`.
     """
     photo = photo or getattr(person, "photo", None)
-    here = Markup('<i data-here="{}"></i>').format(person.id) if size >= 44 and person.id else ""
+    return _face(person.id, person.name, size, photo)
+
+
+@lru_cache(maxsize=16384)
+def _face(id_: str | None, name: str, size: int, photo: str | None) -> Markup:
+    here = Markup('<i data-here="{}"></i>').format(id_) if size >= 44 and id_ else ""
     if photo:
         return Markup(
             '<span class="av s{}"><img src="/photos/{}/{}?size={}" alt="" loading="lazy">{}</span>'
-        ).format(size, person.id, photo, 96 if size < 60 else 320, here)
-    hue = zlib.crc32((person.id or person.name).encode()) % 8 + 1
+        ).format(size, id_, photo, 96 if size < 60 else 320, here)
+    hue = zlib.crc32((id_ or name).encode()) % 8 + 1
     return Markup('<span class="av s{} h{}"><span aria-hidden="true">{}</span>{}</span>').format(
-        size, hue, initials(person.name), here
+        size, hue, initials(name), here
     )
 
 

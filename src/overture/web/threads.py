@@ -153,7 +153,6 @@ def shown(
     now: datetime,
     *,
     key: str,
-    draft: str,
     answer: str,
     edited: str,
 ) -> Shown:
@@ -211,11 +210,13 @@ def shown(
         price=may.credits if may.allowed else 0,
         files=mode == "reply" and takes_files(o.conversation, connected=o.pair.connected),
         key=key,
-        draft=quick.text if quick is not None and waits else draft,
+        draft=words.say(quick.text) if quick is not None and waits else o.draft,
         chars_max=policy.body_chars_max,
         quick_replies=policy.quick_replies if waits else (),
         answer=quick if waits else None,
-        writing=waits and may.allowed and bool(answer or draft),
+        writing=waits
+        and may.allowed
+        and (quick is not None or answer == "reply" or (bool(o.draft) and answer != "none")),
         back=_comes_back(o, now),
         laters=_laters(words, now, zone),
         soonest=_local(now + timedelta(minutes=5), zone),
