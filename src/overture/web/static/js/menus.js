@@ -1,3 +1,8 @@
-// Menus and sheets: whoever follows a link or sends a form in one has done with it.
-const done = ({ target }) => target.closest("[popover]")?.hidePopover();
-addEventListener("click", (event) => event.target.closest("[popover] a") && done(event));
+// Menus, and the sheets that they open.
+addEventListener("click", ({ target }) => target.closest("[popover] a")?.closest("[popover]").hidePopover());
+
+// What was opened from a menu gives the focus back to it: browsers see to the first popover alone.
+addEventListener("toggle", ({ target, newState }) => {
+  if (newState === "closed" && document.activeElement === document.body)
+    document.querySelector(`[popovertarget="${target.id}"]`)?.focus();
+}, true);
