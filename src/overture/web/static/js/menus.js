@@ -3,6 +3,7 @@ addEventListener("click", ({ target }) => target.closest("[popover] a")?.closest
 
 // What was opened from a menu gives the focus back to it: browsers see to the first popover alone.
 addEventListener("toggle", ({ target, newState }) => {
-  if (newState === "closed" && document.activeElement === document.body)
+  const lost = document.activeElement === document.body || target.contains(document.activeElement);
+  if (newState === "closed" && lost)
     document.querySelector(`[popovertarget="${target.id}"]`)?.focus();
 }, true);
