@@ -362,14 +362,21 @@ def _offer_changes(bubble: Bubble, o: Opened, message: Message, now: datetime) -
 
 def _show_seen(words: Words, o: Opened, bubbles: Sequence[Bubble], now: datetime) -> None:
     """Under the last message of the viewer's that the other side has read."""
-    if o.seen is None or o.seen_at is None:
+    if o.seen is None:
         return
-    for bubble in reversed(bubbles):
+    for bubble, message in zip(reversed(bubbles), reversed(o.messages), strict=True):
         if bubble.mine and bubble.number <= o.seen:
-            today = words.local(o.seen_at).date() == words.local(now).date()
-            when = words.time(o.seen_at) if today else words.moment(o.seen_at)
-            bubble.seen = words.gettext("Read %(when)s") % {"when": when}
+            bubble.seen = _read(words, o.seen_at, message, now)
             return
+
+
+def _read(words: Words, at: datetime | None, message: Message, now: datetime) -> str:
+    # Who answers has read, without having said when.
+    if at is None or at < message.sent_at:
+        return words.gettext("Read")
+    today = words.local(at).date() == words.local(now).date()
+    when = words.time(at) if today else words.moment(at)
+    return words.gettext("Read %(when)s") % {"when": when}
 
 
 # What happened ----------------------------------------------------------------------------------
