@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.ext import Extension
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from typing_extensions import override
 
 from overture.core.files import FILE_BYTES_MAX, FILES_A_MESSAGE_MAX, KINDS
@@ -130,15 +130,15 @@ def avatar(person: Person, size: int = 44, photo: str | None = None) -> Markup:
 
 @lru_cache(maxsize=16384)
 def _face(id_: str | None, name: str, size: int, photo: str | None) -> Markup:
-    here = Markup('<i data-here="{}"></i>').format(id_) if size >= 44 and id_ else ""
+    # Put together by hand: `Markup.format` took a seventh of a list's time.
+    here = f'<i data-here="{escape(id_)}"></i>' if size >= 44 and id_ else ""
     if photo:
-        return Markup(
-            '<span class="av s{}"><img src="/photos/{}/{}?size={}" alt="" loading="lazy">{}</span>'
-        ).format(size, id_, photo, 96 if size < 60 else 320, here)
+        picture = f"/photos/{escape(id_)}/{escape(photo)}?size={96 if size < 60 else 320}"
+        shown = f'<img src="{picture}" alt="" loading="lazy">'
+        return Markup(f'<span class="av s{size}">{shown}{here}</span>')  # noqa: S704  escaped above
     hue = zlib.crc32((id_ or name).encode()) % 8 + 1
-    return Markup('<span class="av s{} h{}"><span aria-hidden="true">{}</span>{}</span>').format(
-        size, hue, initials(name), here
-    )
+    shown = f'<span aria-hidden="true">{escape(initials(name))}</span>'
+    return Markup(f'<span class="av s{size} h{hue}">{shown}{here}</span>')  # noqa: S704
 
 
 @lru_cache(maxsize=4096)

@@ -131,8 +131,14 @@ class Words:
         return self.day(at) if there.year == here.year else self.date(at)
 
     def _in(self, skeleton: str, at: datetime) -> str:
-        # Seconds play no part in what is shown, and would spoil the cache.
-        return _shown(skeleton, at.replace(second=0, microsecond=0), self.language, self.time_zone)
+        # Without a zone: equal instants of two zones are one key, and not one day. And without what
+        # plays no part in what is shown: of a list's days most are the same.
+        here = self.local(at).replace(second=0, microsecond=0, tzinfo=None)
+        if skeleton == "Hm":
+            here = here.replace(year=2000, month=1, day=1)
+        else:
+            here = here.replace(hour=0, minute=0)
+        return _shown(skeleton, here, self.language)
 
     # Names ---------------------------------------------------------------------------------------
 
@@ -220,8 +226,8 @@ def _zone(name: str) -> ZoneInfo:
 
 
 @lru_cache(maxsize=8192)
-def _shown(skeleton: str, at: datetime, language: str, time_zone: str) -> str:
-    return format_skeleton(skeleton, at, tzinfo=_zone(time_zone), locale=_locale(language))
+def _shown(skeleton: str, here: datetime, language: str) -> str:
+    return format_skeleton(skeleton, here, locale=_locale(language))
 
 
 @lru_cache(maxsize=4096)
