@@ -195,9 +195,7 @@ async def test_pages_of_every_folder_lead_on_and_back(town: Town, folder: Folder
 
     async def look(**cursor: str | None) -> Lines:
         return (
-            await town.look(
-                lambda tx: boxes.lines(tx, grace, folder, town.now, limit=3, **cursor)  # pyright: ignore[reportArgumentType]
-            )
+            await town.look(lambda tx: boxes.lines(tx, grace, folder, town.now, limit=3, **cursor))
         )[0]
 
     first = await look()

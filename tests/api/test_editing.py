@@ -12,7 +12,10 @@ from tests.api.conftest import Caller, Site
 async def pair(site: Site) -> tuple[Caller, Caller, str]:
     """Two who are connected, and the address of Ada's message to Grace."""
     ada, grace = await site.member("ada"), await site.member("grace")
-    await site.town.do(lambda tx: network.upsert_pairs(tx, [(ada.id, grace.id)], site.town.now))
+    assert ada.id
+    assert grace.id
+    pairs = [(ada.id, grace.id)]
+    await site.town.do(lambda tx: network.upsert_pairs(tx, pairs, site.town.now))
     written = (await ada.writes(grace, "Hello")).json()
     conversation, message = written["conversation"]["id"], written["message"]["id"]
     return ada, grace, f"/conversations/{conversation}/messages/{message}"
