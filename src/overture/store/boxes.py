@@ -80,10 +80,12 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """Conversations with something new, up to COUNTED_MAX, neither muted nor put off."""
+    """Conversations with something new, up to COUNTED_MAX, neither muted nor put off; and invitations
+    to connect that wait for the member."""
 
     focused: int
     other: int
+    invitations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ async def lines(
         "counted": 2 * COUNTED_MAX,
     }
     statements: list[tuple[LiteralString, Any]] = [
-        ((_BACKWARDS if backwards else _FORWARDS)[folder], params),
+        ((BACKWARDS if backwards else FORWARDS)[folder], params),
         (_UNREAD, params),
     ]
     begins = before is None and after is None
@@ -395,8 +397,8 @@ def _pages(*, forwards: bool) -> dict[Folder, LiteralString]:
     return made
 
 
-_FORWARDS = _pages(forwards=True)
-_BACKWARDS = _pages(forwards=False)
+FORWARDS = _pages(forwards=True)
+BACKWARDS = _pages(forwards=False)
 _DUE: LiteralString = f"""
     select {_LINE_COLUMNS}
     from inbox i
@@ -407,7 +409,16 @@ _DUE: LiteralString = f"""
     limit %(reminders)s
 """
 _UNREAD: LiteralString = f"""
-    select count(*) filter (where u.focused)::integer, count(*) filter (where not u.focused)::integer
+    select count(*) filter (where u.focused)::integer, count(*) filter (where not u.focused)::integer,
+        (
+            select count(*)::integer
+            from (
+                select v.id
+                from invitations v
+                where v.owner_id = %(viewer)s and not v.outgoing and v.state = 'pending'
+                limit %(counted)s
+            ) v
+        )
     from (
         select i.focused
         from inbox i
