@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import http, pages, reads, sends, start, streams
+from bench import delivery, http, pages, reads, sends, start, streams
 
 BENCHMARKS = {
     "sends": sends.main,
@@ -11,6 +11,7 @@ BENCHMARKS = {
     "pages": pages.main,
     "start": start.main,
     "streams": streams.main,
+    "delivery": delivery.main,
 }
 
 
