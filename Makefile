@@ -16,7 +16,7 @@ demo: setup ## a small network to play with: PORT=, HOST=, DATA=folder, ARCHIVE=
 test: $(if $(ARGS),test-here,test-here test-browser) ## run the tests; ARGS="-k refund" or ARGS=tests/browser chooses some
 
 test-here: setup $(if $(findstring tests/browser,$(ARGS)),browser)
-	$(bin)/python -m pytest $(ARGS)
+	$(bin)/python -m pytest $(or $(ARGS),-n auto --maxprocesses 4 --dist worksteal)
 
 # In a process of their own: Playwright and pytest-asyncio each want to run the event loop.
 test-browser: setup browser
