@@ -276,3 +276,23 @@ async def test_the_list_goes_on_both_ways(place: Place):
     assert newer
     back = await grace.get(unescape(newer[1]))
     assert back.text.count('<li id="c-') == 20
+
+
+async def test_a_long_thread_goes_back_and_on_without_a_script(place: Place):
+    ada, grace, here = await friends(place)
+    assert ada.id
+    for number in range(2, 46):
+        command = Write(ada.id, here, MessageId(ids.new()), f"Message number {number}")
+        await place.town.acts(command)
+    page = (await grace.get(f"/inbox/{here}")).text
+    assert "Message number 45<" in page
+
+    earlier = re.search(rf'href="(/inbox/{here}\?before=\d+)"', page)
+    assert earlier
+    before = await grace.get(earlier[1])
+    assert before.status_code == 200
+    assert "Message number 25<" in before.text
+    assert "Message number 26<" not in before.text
+    later = re.search(rf'href="(/inbox/{here}\?after=\d+)"', before.text)
+    assert later
+    assert "Message number 26<" in (await grace.get(later[1])).text

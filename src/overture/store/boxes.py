@@ -126,6 +126,9 @@ class Opened:
 # Lists ------------------------------------------------------------------------------------------
 
 
+Statements = list[tuple[LiteralString, Any]]
+
+
 async def lines(
     tx: Tx,
     viewer: MemberId,
@@ -140,7 +143,22 @@ async def lines(
 
     `after` is the cursor of the page's end: what follows it; `before` that of its beginning.
     """
+    asked = _ask_lines(viewer, folder, now, limit=limit, before=before, after=after)
+    cursors = await pipelined(tx, asked)
+    begins = before is None and after is None
     backwards = before is not None
+    return await _lines(cursors, folder, limit, begins=begins, backwards=backwards)
+
+
+def _ask_lines(
+    viewer: MemberId,
+    folder: Folder,
+    now: datetime,
+    *,
+    limit: int,
+    before: str | None = None,
+    after: str | None = None,
+) -> Statements:
     at, id_ = _place(before or after, first="-infinity" if folder is Folder.LATER else "infinity")
     params = {
         "viewer": viewer,
@@ -152,14 +170,16 @@ async def lines(
         "reminders": REMINDERS_MAX,
         "counted": 2 * COUNTED_MAX,
     }
-    statements: list[tuple[LiteralString, Any]] = [
-        ((BACKWARDS if backwards else FORWARDS)[folder], params),
-        (_UNREAD, params),
-    ]
-    begins = before is None and after is None
-    if begins and folder in (Folder.FOCUSED, Folder.OTHER):
-        statements.append((_DUE, params))
-    cursors = await pipelined(tx, statements)
+    pages = FORWARDS if before is None else BACKWARDS
+    asked: Statements = [(pages[folder], params), (_UNREAD, params)]
+    if before is None and after is None and folder in (Folder.FOCUSED, Folder.OTHER):
+        asked.append((_DUE, params))
+    return asked
+
+
+async def _lines(
+    cursors: Sequence[Any], folder: Folder, limit: int, *, begins: bool, backwards: bool
+) -> tuple[Lines, Unread]:
     rows = await cursors[0].fetchall()
     counts = await cursors[1].fetchone()
     due: list[Any] = await cursors[2].fetchall() if len(cursors) > 2 else []
@@ -270,6 +290,35 @@ async def opened(
     limit: int,
 ) -> Opened | None:
     """The viewer's conversation with this id, in one round trip; None where there is none."""
+    asked = _ask_opened(viewer, conversation_id, now, which, limit=limit)
+    return await _read_opened(await pipelined(tx, asked), which, limit)
+
+
+async def opened_beside(
+    tx: Tx,
+    viewer: MemberId,
+    conversation_id: ConversationId,
+    now: datetime,
+    which: Range,
+    *,
+    limit: int,
+    folder: Folder,
+    lines_limit: int,
+) -> tuple[Opened, Lines, Unread] | None:
+    """The same beside the beginning of a folder, still in one round trip."""
+    asked = _ask_opened(viewer, conversation_id, now, which, limit=limit)
+    beside = _ask_lines(viewer, folder, now, limit=lines_limit)
+    cursors = await pipelined(tx, [*asked, *beside])
+    found = await _read_opened(cursors[:2], which, limit)
+    if found is None:
+        return None
+    page, counts = await _lines(cursors[2:], folder, lines_limit, begins=True, backwards=False)
+    return found, page, counts
+
+
+def _ask_opened(
+    viewer: MemberId, conversation_id: ConversationId, now: datetime, which: Range, *, limit: int
+) -> Statements:
     params = {
         "viewer": viewer,
         "id": conversation_id,
@@ -277,13 +326,15 @@ async def opened(
         "number": which.after if which.after is not None else which.before or _LAST_NUMBER,
         "limit": limit + 1,
     }
-    forwards = which.after is not None
-    cursors = await pipelined(tx, ((_HEAD, params), (_AFTER if forwards else _BEFORE, params)))
+    return [(_HEAD, params), (_BEFORE if which.after is None else _AFTER, params)]
+
+
+async def _read_opened(cursors: Sequence[Any], which: Range, limit: int) -> Opened | None:
     row = await cursors[0].fetchone()
     if row is None:
         return None
     found = [message(each) for each in await cursors[1].fetchall()]
-    if forwards:
+    if which.after is not None:
         # From the given one on, which is not shown itself.
         context = found.pop(0) if found and found[0].number == which.after else None
         found = found[: limit - 1]

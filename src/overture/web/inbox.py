@@ -31,7 +31,7 @@ from overture.core.text import BadText
 from overture.live.told import ConversationTold, MessageTold, ReceiptTold, Told, TypingTold
 from overture.store import boxes
 from overture.store.accounts import Viewer
-from overture.store.boxes import Folder, Line, Opened, Range
+from overture.store.boxes import Folder, Line, Lines, Opened, Range, Unread
 from overture.store.db import Tx
 from overture.store.inbox import Thread, conversation_of, number_of
 from overture.web import guard
@@ -39,7 +39,7 @@ from overture.web.context import Site
 from overture.web.files import WITH_FILES_BYTES_MAX, received
 from overture.web.lines import Face, folder_links, found_lines, name_of, row, rows
 from overture.web.render import avatar, html
-from overture.web.shell import Shell
+from overture.web.shell import shell_of
 from overture.web.threads import Shown, shown
 from overture.web.visit import Absent, Answer, Done, No, Page, Patch, Sent, Visit, act, page
 from overture.web.words import Words
@@ -75,15 +75,20 @@ async def conversation(visit: Visit) -> Answer:
         "edit": "patches/message.html",
         "more": "patches/older.html" if "before" in visit.query else "patches/newer.html",
     }
-    here = visit.id("id", ConversationId)
-    made = await _thread(visit.tx, _reader(visit), here, _which(visit), visit.now)
-    if made is None:
-        raise Absent
-    t = made[1]
+    here, which = visit.id("id", ConversationId), _which(visit)
+    tx, reader, now, folder = visit.tx, _reader(visit), visit.now, _folder(visit)
     if visit.live in parts:
-        return Page("inbox.html", {"t": t, "box": _folder(visit), "q": ""}, parts=parts)
-    values = await _list(visit)
-    return Page("inbox.html", values | {"t": t}, parts=parts)
+        made = await _thread(tx, reader, here, which, now)
+        if made is None:
+            raise Absent
+        return Page("inbox.html", {"t": made[1], "box": folder, "q": ""}, parts=parts)
+    found = await boxes.opened_beside(
+        tx, reader.id, here, now, which, limit=MESSAGES, folder=folder, lines_limit=LINES
+    )
+    if found is None:
+        raise Absent
+    t = await _shown(tx, reader, found[0], now)
+    return Page("inbox.html", _lines_values(visit, folder, *found[1:]) | {"t": t}, parts=parts)
 
 
 @page("/inbox/{id:uuid}/seen", transaction=False)
@@ -103,36 +108,44 @@ async def seen(visit: Visit) -> Answer:
 
 async def _list(visit: Visit) -> dict[str, Any]:
     q = visit.query.get("q", "").strip()[:200]
-    folder = _folder(visit)
-    values: dict[str, Any] = {"box": folder, "q": q}
-    tx, viewer, now = visit.tx, visit.viewer.id, visit.now
-    if q:
-        unread = await boxes.unread(tx, viewer, now)
-        after = visit.query.get("after")
-        found = await inbox.search(tx, viewer, q, after, FOUND)
-        people = [] if after else await boxes.people(tx, viewer, q, now)
-        more = f"/inbox?{urlencode({'q': q, 'after': found.next})}" if found.next else None
-        values |= {
-            "rows": rows(visit.words, viewer, people, now),
-            "due": [],
-            "found": found_lines(visit.words, viewer, found.items, now),
-            "older": more,
-            "newer": None,
-        }
-    else:
-        before, after = visit.query.get("before"), visit.query.get("after")
+    tx, viewer, now, folder = visit.tx, visit.viewer.id, visit.now, _folder(visit)
+    before, after = visit.query.get("before"), visit.query.get("after")
+    if not q:
         page, unread = await boxes.lines(
             tx, viewer, folder, now, limit=LINES, before=before, after=after
         )
-        values |= {
-            "rows": rows(visit.words, viewer, page.lines, now, folder),
-            "due": rows(visit.words, viewer, page.due, now, folder),
-            "found": None,
-            "older": page.older and _list_url(folder, after=page.older),
-            "newer": page.newer and _list_url(folder, before=page.newer),
-        }
-    visit.shell = Shell(unread.focused)
-    return values | {"unread": unread, "folders": folder_links(visit.words, folder)}
+        return _lines_values(visit, folder, page, unread)
+    unread = await boxes.unread(tx, viewer, now)
+    found = await inbox.search(tx, viewer, q, after, FOUND)
+    people = [] if after else await boxes.people(tx, viewer, q, now)
+    visit.shell = shell_of(unread)
+    return {
+        "box": folder,
+        "q": q,
+        "rows": rows(visit.words, viewer, people, now),
+        "due": [],
+        "found": found_lines(visit.words, viewer, found.items, now),
+        "older": f"/inbox?{urlencode({'q': q, 'after': found.next})}" if found.next else None,
+        "newer": None,
+        "unread": unread,
+        "folders": folder_links(visit.words, folder),
+    }
+
+
+def _lines_values(visit: Visit, folder: Folder, page: Lines, unread: Unread) -> dict[str, Any]:
+    viewer, now = visit.viewer.id, visit.now
+    visit.shell = shell_of(unread)
+    return {
+        "box": folder,
+        "q": "",
+        "rows": rows(visit.words, viewer, page.lines, now, folder),
+        "due": rows(visit.words, viewer, page.due, now, folder),
+        "found": None,
+        "older": page.older and _list_url(folder, after=page.older),
+        "newer": page.newer and _list_url(folder, before=page.newer),
+        "unread": unread,
+        "folders": folder_links(visit.words, folder),
+    }
 
 
 def _folder(visit: Visit) -> Folder:
@@ -184,10 +197,12 @@ async def _thread(
 ) -> tuple[Opened, Shown] | None:
     """A conversation, and what its thread shows: with what may be written there."""
     found = await boxes.opened(tx, reader.id, here, now, which, limit=MESSAGES)
-    if found is None:
-        return None
+    return None if found is None else (found, await _shown(tx, reader, found, now))
+
+
+async def _shown(tx: Tx, reader: Reader, found: Opened, now: datetime) -> Shown:
     may = await _may_write(tx, reader, found, now)
-    return found, shown(
+    return shown(
         reader.words,
         found,
         may,
@@ -235,7 +250,7 @@ async def _values(
         "box": folder,
         "r": row(reader.words, reader.id, found.line, now),
         "unread": unread,
-        "shell": Shell(unread.focused),
+        "shell": shell_of(unread),
         "told": told,
         "key": None,
         "now": now,
@@ -499,7 +514,7 @@ async def read(visit: Visit) -> Answer:
     line, unread = await boxes.one_line(visit.tx, visit.viewer.id, here, visit.now)
     assert line is not None, "who reads a conversation has it"
     r = row(visit.words, visit.viewer.id, line, visit.now)
-    shell = Shell(unread.focused)
+    shell = shell_of(unread)
     return Patch("patches/arranged.html", {"t": None, "r": r, "unread": unread, "shell": shell})
 
 
