@@ -235,6 +235,12 @@ async def invitations(
     )
 
 
+async def waiting(tx: Tx, viewer: MemberId, inviter: MemberId, now: datetime) -> Invitation | None:
+    """What this member asks the viewer, who has not answered yet."""
+    row = await one_row(tx, _WAITING, {"viewer": viewer, "inviter": inviter, "now": now})
+    return None if row is None else _invitation(Card(*row[:_CARD_LENGTH]), row[_CARD_LENGTH:])
+
+
 async def blocks(
     tx: Tx, viewer: MemberId, *, cursor: str | None, limit: int, now: datetime
 ) -> Page[Block]:
@@ -395,6 +401,13 @@ _INVITATIONS = f"""
             or (i.sent_at, i.id) < (%(at)s::timestamptz, %(last)s::uuid))
     order by i.sent_at desc, i.id desc
     limit %(limit)s
+"""
+_WAITING = f"""
+    select {CARD_COLUMNS}, {_INVITATION_COLUMNS}
+    from invitations i
+    join members m on m.id = i.other_id
+    where i.owner_id = %(viewer)s and i.other_id = %(inviter)s and not i.outgoing
+        and i.state = 'pending'
 """
 _BLOCKS = f"""
     select {CARD_COLUMNS}, b.at

@@ -21,6 +21,7 @@ from overture.live.told import (
     ConversationTold,
     CreditsTold,
     MessageTold,
+    NetworkTold,
     PresenceTold,
     ReceiptTold,
     Told,
@@ -29,7 +30,7 @@ from overture.live.told import (
 from overture.store import presence
 from overture.store.accounts import Viewer
 from overture.store.db import Unavailable
-from overture.web import inbox, premium
+from overture.web import inbox, network, premium
 from overture.web.context import Site
 from overture.web.render import html
 from overture.web.visit import SESSION_COOKIE, Answer, Patch, Visit, Who, page
@@ -53,6 +54,7 @@ PATCHES: dict[type[Told], Patches] = {
     ReceiptTold: inbox.patches_for,
     TypingTold: inbox.patches_for,
     CreditsTold: _credits,
+    NetworkTold: network.patches_for,
     PresenceTold: _presence,
 }
 

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode
@@ -17,11 +18,14 @@ from overture.actions.reports import Reason
 from overture.core import text
 from overture.core.contact import Contact
 from overture.core.conversations import Channel, State
-from overture.core.ids import InvitationId, ReportId
+from overture.core.ids import InvitationId, MemberId, ReportId
+from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
+from overture.store.db import Tx
 from overture.store.members import InvitationSeen, Profile, Relation
 from overture.store.reports import Report
 from overture.web.compose import Action, Situation, situation_of
+from overture.web.context import Site
 from overture.web.prose import letter
 from overture.web.visit import Absent, Answer, Done, Go, Page, Visit, act, page
 from overture.web.words import Words, words_of
@@ -79,7 +83,8 @@ async def profile(visit: Visit) -> Answer:
     found = await _member(visit)
     if found.handle != visit.path["handle"]:
         return Go(f"/in/{found.handle}")
-    return Page("profile.html", await _shown(visit, found))
+    values = await shown(visit.site, visit.words, visit.viewer.id, found, visit.tx)
+    return Page("profile.html", values)
 
 
 async def _member(visit: Visit) -> Profile:
@@ -90,9 +95,12 @@ async def _member(visit: Visit) -> Profile:
     return found
 
 
-async def _shown(visit: Visit, found: Profile) -> dict[str, Any]:
-    words, viewer = visit.words, visit.viewer.id
-    beside, answers = await profiles.beside(visit.tx, viewer, found.id, visit.now)
+async def shown(
+    site: Site, words: Words, viewer: MemberId, found: Profile, tx: Tx
+) -> dict[str, Any]:
+    """What a profile's page shows of a member to this viewer."""
+    now, book = await site.clock.now(tx), site.book
+    beside, answers = await profiles.beside(tx, viewer, found.id, now)
     mine = found.relation is Relation.SELF
     return {
         "p": found,
@@ -102,12 +110,12 @@ async def _shown(visit: Visit, found: Profile) -> dict[str, Any]:
         "about": letter(found.about),
         "more_shared": (found.shared_connections or 0) - len(beside.shared),
         # Whoever never chose a zone is in UTC: that says nothing of the time where they are.
-        "their_time": words_of(words.language, beside.time_zone).time(visit.now)
+        "their_time": words_of(words.language, beside.time_zone).time(now)
         if beside.time_zone != "UTC" and not mine
         else None,
         "cover": cover(zlib.crc32(found.id.encode()) % COVERS),
-        "door": None if mine else await _door(visit, found),
-        "window": words.number(visit.site.book.at(visit.now).refund_window.days),
+        "door": None if mine else await _door(tx, words, viewer, found, now=now, book=book),
+        "window": words.number(book.at(now).refund_window.days),
         "asks": _asks(words),
         "connected": found.relation is Relation.CONNECTION,
         "invited": found.invitation is InvitationSeen.SENT,
@@ -115,12 +123,11 @@ async def _shown(visit: Visit, found: Profile) -> dict[str, Any]:
     }
 
 
-async def _door(visit: Visit, to: Profile) -> Door:
-    words, book = visit.words, visit.site.book
-    contact = await conversations.preview(
-        visit.tx, visit.viewer.id, to.id, pool=None, now=visit.now, book=book
-    )
-    situation = situation_of(words, contact, to, now=visit.now, policy=book.at(visit.now))
+async def _door(
+    tx: Tx, words: Words, viewer: MemberId, to: Profile, *, now: datetime, book: PolicyBook
+) -> Door:
+    contact = await conversations.preview(tx, viewer, to.id, pool=None, now=now, book=book)
+    situation = situation_of(words, contact, to, now=now, policy=book.at(now))
     url = "/compose?" + urlencode({"to": to.handle})
     if contact.allowed and contact.channel is Channel.MESSAGE and contact.into is not None:
         url = f"/inbox/{contact.into.id}"

@@ -3,14 +3,22 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from overture.actions import network
+from overture.actions import members, network
 from overture.actions.fields import Invalid
 from overture.core.ids import InvitationId, MemberId
 from overture.core.refusals import Refusal
+from overture.live.told import NetworkTold
 from overture.store import network as store
+from overture.store.accounts import Viewer
+from overture.store.db import Tx
 from overture.store.network import Card, Invitation
 from overture.store.pages import Page as Listed
+from overture.web.context import Site
+from overture.web.members import shown
+from overture.web.render import html
+from overture.web.shell import shell
 from overture.web.visit import Answer, Done, Page, Visit, act, page
+from overture.web.words import Words
 
 PEOPLE_AT_ONCE = 20
 
@@ -154,3 +162,25 @@ def _next(path: str, cursor: str | None, **query: str) -> str | None:
     if cursor is None:
         return None
     return f"{path}?" + urlencode({**{k: v for k, v in query.items() if v}, "cursor": cursor})
+
+
+# As it happens ----------------------------------------------------------------------------------
+
+
+async def patches_for(site: Site, viewer: Viewer, words: Words, told: NetworkTold) -> str:
+    """What something new between two members changes on the open pages of one of them."""
+
+    async def look(tx: Tx) -> dict[str, Any]:
+        now = await site.clock.now(tx)
+        other = await members.profile(tx, viewer.id, told.other, now)
+        return {
+            "other": told.other,
+            "p": None,
+            "now": now,
+            "viewer": viewer,
+            "shell": await shell(tx, viewer.id, now),
+            "counts": await store.count(tx, viewer.id),
+            "invitation": await store.waiting(tx, viewer.id, told.other, now),
+        } | ({} if other is None else await shown(site, words, viewer.id, other, tx))
+
+    return html("patches/network_news.html", words, await site.db.reading(look))
