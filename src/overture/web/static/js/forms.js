@@ -146,6 +146,7 @@ async function suggest(field) {
   try {
     const answer = await fetch(url, { headers: { "X-Live": "suggest" }, signal: suggesting.signal });
     patch(await answer.text());
+    if (url.pathname === location.pathname) history.replaceState(history.state, "", url); // to come back to
   } catch {
     // A newer one is under way, or there is no network: what is shown stays.
   }

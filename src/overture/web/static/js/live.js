@@ -43,6 +43,10 @@ export function patch(html) {
 }
 
 let navigation; // the newest one wins
+const main = document.getElementById("main");
+const scrollers = () => [main, main.querySelector(".convs")];
+const address = () => location.pathname + location.search;
+let shown = address();
 
 // Fetches patches and puts them in. With `push` it is a navigation: it aborts the one before, and the
 // address changes. Throws what fetch throws: without a network a TypeError.
@@ -57,11 +61,17 @@ export async function go(url, { push = false, part = "1", ...init } = {}) {
   if (init.signal?.aborted) return answer;
   const next = answer.headers.get("X-Go");
   if (next?.startsWith("/login")) location.assign(next);
-  if (html) patch(html);
-  if (push && answer.ok && !next) {
-    if (new URL(url, location.href).href !== location.href) history.pushState({ part }, "", url);
-    if (part === "1") document.getElementById("main").focus({ preventScroll: true });
+  const arrives = push && answer.ok && !next;
+  const moves = arrives && new URL(url, location.href).href !== location.href;
+  if (moves) {
+    history.replaceState({ ...history.state, tops: scrollers().map((each) => each?.scrollTop) }, "");
+    history.pushState({ from: address() }, "", url);
+    document.querySelector("#notices [role=alert]")?.remove(); // of the page before
   }
+  if (arrives) shown = address();
+  if (html) patch(html);
+  if (arrives && part === "1") main.focus({ preventScroll: true });
+  if (moves && part === "1") main.scrollTop = 0;
   if (next && !next.startsWith("/login")) await go(next, { push: true });
   return answer;
 }
@@ -71,13 +81,19 @@ export function offline() {
   patch(document.getElementById("offline-alert").innerHTML);
 }
 
-history.replaceState({ part: "1" }, "");
-addEventListener("popstate", () => go(location.href, { push: true }).catch(() => location.reload()));
+// Back to where one was, and as far down; not for another place in the same page.
+addEventListener("popstate", ({ state }) => {
+  if (address() !== shown) go(location.href, { push: true }).then(
+    () => scrollers().forEach((each, i) => each?.scrollTo(0, state?.tops?.[i] ?? 0)),
+    (problem) => problem.name !== "AbortError" && location.reload(),
+  );
+});
 
 addEventListener("click", (event) => {
   const link = event.target.closest("a[data-live]");
   if (!link || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
+  if (link.matches(".back") && history.state?.from === link.getAttribute("href")) return history.back();
   go(link.href, { push: true, part: link.dataset.live || "1" }).catch((problem) => {
     if (problem.name !== "AbortError") location.assign(link.href);
   });

@@ -12,7 +12,7 @@ if (stream) {
   const take = ({ type, data, id }) => {
     last = id || last;
     if (type === "reset") go(location.href).catch(() => {});
-    else if (type === "bye") location.reload(); // signed out
+    else if (type === "bye") setTimeout(() => location.reload(), 500); // signed out, maybe by this very page
     else patch(data);
   };
   channel.onmessage = ({ data }) => {
