@@ -15,7 +15,7 @@ from tests.browser.people import Person
 
 FIGARO, ROSINA, NEMORINO = "figaro-fermata", "rosina-rondo", "nemorino-nonet"
 PAPAGENA, ISOLDE, MADDALENA = "papagena-pavane", "isolde-interlude", "maddalena-mandolin"
-SARASTRO, GRETEL = "sarastro-subito", "gretel-guitar"
+SARASTRO, GRETEL, TATYANA = "sarastro-subito", "gretel-guitar", "tatyana-tarantella"
 
 LETTER = "I am Rosina and I draw letters. Your library opens at night. May I see it on Friday?"
 
@@ -28,6 +28,12 @@ class Scene:
     path: str | Callable[[Network], str]
     who: str | None = ROSINA
     do: Callable[[Person], None] | None = None
+    locale: str = "en-GB"
+
+    @property
+    def seat(self) -> tuple[str | None, str]:
+        """Scenes with the same one share a browser."""
+        return self.who, self.locale
 
     def address(self, network: Network) -> str:
         return self.path if isinstance(self.path, str) else self.path(network)
@@ -76,6 +82,19 @@ def pending(network: Network) -> str:
         "select i.counterpart_handle from inbox i join members m on m.id = i.owner_id"
         f" where m.handle = %s and {WAITING} limit 1",
         FIGARO,
+    )
+    return f"/compose?to={handle}"
+
+
+def stranger(network: Network) -> str:
+    """Compose to someone whom Rosina has never written with, and who takes InMail."""
+    handle = network.text(
+        "select m.handle from members m, members r"
+        " where r.handle = %s and m.id <> r.id and m.premium_until is not null and m.accept_inmail"
+        " and not m.open_profile and not exists (select from inbox i where i.owner_id = r.id"
+        " and i.counterpart_id = m.id) and not exists (select from connections c"
+        " where c.owner_id = r.id and c.member_id = m.id) order by m.handle limit 1",
+        ROSINA,
     )
     return f"/compose?to={handle}"
 
@@ -162,15 +181,29 @@ SCENES = (
     Scene("compose", "/compose"),
     Scene("compose-picking", "/compose", ROSINA, picks),
     Scene("compose-over", "/inbox", ROSINA, opens_compose),
-    Scene("compose-ready", f"/compose?to={PAPAGENA}"),
-    Scene("compose-advice", f"/compose?to={PAPAGENA}", ROSINA, takes_advice),
-    Scene("compose-too-long", f"/compose?to={PAPAGENA}", ROSINA, is_refused),
+    Scene("compose-ready", stranger),
+    Scene("compose-advice", stranger, ROSINA, takes_advice),
+    Scene("compose-too-long", stranger, ROSINA, is_refused),
+    Scene("compose-connected", f"/compose?to={PAPAGENA}"),
     Scene("compose-free", f"/compose?to={ISOLDE}", MADDALENA),
     Scene("compose-no-credits", f"/compose?to={FIGARO}", NEMORINO),
     Scene("compose-basic", f"/compose?to={FIGARO}", MADDALENA),
     Scene("compose-unavailable", f"/compose?to={SARASTRO}"),
     Scene("compose-no-premium", f"/compose?to={GRETEL}"),
     Scene("compose-unanswered", pending, FIGARO),
+    Scene("members", "/members"),
+    Scene("members-found", "/members?q=letter"),
+    Scene("members-nobody", "/members?q=xylophonist"),
+    Scene("profile", f"/in/{TATYANA}"),
+    Scene("profile-menu", f"/in/{TATYANA}", ROSINA, presses("More")),
+    Scene("profile-connect", f"/in/{TATYANA}", MADDALENA, presses("Connect")),
+    Scene("profile-open", f"/in/{ISOLDE}", MADDALENA),
+    Scene("profile-own", f"/in/{ROSINA}"),
+    Scene("profile-edit", "/profile"),
+    Scene("network", "/network", FIGARO),
+    Scene("network-received", "/network/received", FIGARO),
+    Scene("network-sent", "/network/sent", FIGARO),
+    Scene("network-blocked", "/network/blocked", FIGARO),
     Scene("premium", "/premium", FIGARO),
     Scene("premium-one-pool", "/premium"),
     Scene("premium-basic", "/premium", MADDALENA),
@@ -184,4 +217,10 @@ SCENES = (
     Scene("settings-notifications", "/settings/notifications"),
     Scene("settings-display", "/settings/display"),
     Scene("settings-data", "/settings/data"),
+    Scene("arabic-login", "/login", None, None, "ar"),
+    Scene("arabic-inbox", "/inbox", FIGARO, None, "ar"),
+    Scene("arabic-request", thread(PAPAGENA, REQUEST), PAPAGENA, None, "ar"),
+    Scene("arabic-compose", stranger, ROSINA, None, "ar"),
+    Scene("arabic-profile", f"/in/{TATYANA}", ROSINA, None, "ar"),
+    Scene("arabic-premium", "/premium", FIGARO, None, "ar"),
 )

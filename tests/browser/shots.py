@@ -24,14 +24,21 @@ def main(names: list[str]) -> None:
     failed = 0
     with databases() as made, demo(made.fresh()) as network, sync_playwright() as playwright:
         browser = launched(playwright)
-        seats: dict[tuple[str | None, str], Person] = {}
+        seats: dict[tuple[str | None, str, str], Person] = {}
         for scene in scenes:
             for width, size in (("desktop", WIDE), ("phone", NARROW)):
-                seat = (scene.who, width)
+                seat = (*scene.seat, width)
                 if seat not in seats:
                     member = network.known(scene.who) if scene.who else None
                     session = network.session(member) if member else None
-                    seats[seat] = person(browser, network.address, member, session, viewport=size)
+                    seats[seat] = person(
+                        browser,
+                        network.address,
+                        member,
+                        session,
+                        viewport=size,
+                        locale=scene.locale,
+                    )
                 page = seats[seat].page
                 try:
                     page.emulate_media(color_scheme="light")

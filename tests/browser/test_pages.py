@@ -36,9 +36,9 @@ def network(databases: Databases) -> Iterator[Network]:
 
 
 @pytest.fixture(scope="module")
-def seats(network: Network, chromium: Browser) -> Iterator[dict[str | None, Person]]:
+def seats(network: Network, chromium: Browser) -> Iterator[dict[tuple[str | None, str], Person]]:
     """A browser for each member, kept from scene to scene."""
-    made: dict[str | None, Person] = {}
+    made: dict[tuple[str | None, str], Person] = {}
     yield made
     for each in made.values():
         each.context.close()
@@ -46,13 +46,13 @@ def seats(network: Network, chromium: Browser) -> Iterator[dict[str | None, Pers
 
 @pytest.fixture
 def at(
-    network: Network, chromium: Browser, seats: dict[str | None, Person], scene: Scene
+    network: Network, chromium: Browser, seats: dict[tuple[str | None, str], Person], scene: Scene
 ) -> Person:
-    if scene.who not in seats:
+    if scene.seat not in seats:
         member = network.known(scene.who) if scene.who else None
         session = network.session(member) if member else None
-        seats[scene.who] = person(chromium, network.address, member, session)
-    seated = seats[scene.who]
+        seats[scene.seat] = person(chromium, network.address, member, session, locale=scene.locale)
+    seated = seats[scene.seat]
     seated.faults.clear()
     seated.page.set_viewport_size(WIDE)
     seated.page.emulate_media(color_scheme="light")
@@ -84,6 +84,7 @@ def test_the_page_is_accessible_in_both_themes_and_widths(
         found += violations(page, ALL_RULES)
         page.emulate_media(color_scheme="dark")
         found += violations(page, COLOURS)
+        found += page.evaluate(_CUT_OFF)
 
     assert not found, "\n".join(found)
     page.set_viewport_size({"width": 360, "height": 740})
@@ -120,6 +121,19 @@ _TOO_WIDE = """
         .filter((each) => each.getBoundingClientRect().right > most + 1)
         .map((each) => each.outerHTML.slice(0, 200));
 }
+"""
+# What can be pressed is whole, but in a row that is scrolled along.
+_CUT_OFF = """
+() => [...document.querySelectorAll("a[href], button, input, textarea, select")]
+    .filter((each) => {
+        const {left, right, width} = each.getBoundingClientRect();
+        const whole = left >= -1 && right <= innerWidth + 1;
+        if (whole || width < 2 || !each.checkVisibility()) return false;
+        for (let at = each.parentElement; !at.matches("main, body"); at = at.parentElement)
+            if (/auto|scroll/.test(getComputedStyle(at).overflowX)) return false;
+        return !each.closest(".skip, .vh");
+    })
+    .map((each) => `cut off at ${innerWidth}: ${each.outerHTML.slice(0, 200)}`)
 """
 _SHIFT = """
 () => new Promise((resolve) => {
