@@ -130,7 +130,7 @@ export async function saveNow(form, url = form.dataset.save, init = {}) {
 function count(field) {
   const text = [...field.value.replace(/\r\n?/g, "\n").normalize("NFC")].length;
   const most = Number(field.dataset.max);
-  const number = new Intl.NumberFormat(document.documentElement.lang);
+  const number = new Intl.NumberFormat(document.documentElement.lang, { numberingSystem: "latn" });
   const output = document.getElementById(field.dataset.count);
   output.textContent = `${number.format(text)} / ${number.format(most)}`;
   output.classList.toggle("over", text > most);

@@ -15,9 +15,10 @@ addEventListener("keydown", (event) => {
   if (key === "Escape" && target.matches(".thread textarea, .search input")) return target.blur();
   if (target.closest("input, textarea, select, [contenteditable]")) return;
   if (document.body.dataset.keys === "off" || document.querySelector("[popover]:popover-open, dialog[open]")) return;
-  const low = key.toLowerCase();
+  // Where a keyboard has no Latin letters, those that stand in the same places on one that has.
+  const low = (key.length > 1 || key < "\x7f" ? key : event.code.replace(/^(Key|Digit)/, "").replace("Slash", event.shiftKey ? "?" : "/")).toLowerCase();
   if (low === "j" || low === "k") step(low === "j" ? 1 : -1);
-  else if (key === "?") document.getElementById("keys")?.showPopover();
+  else if (low === "?") document.getElementById("keys")?.showPopover();
   else {
     const found = [...document.querySelectorAll(`[data-key="${CSS.escape(low)}"]`)].find(shown);
     if (!found) return;
