@@ -1,6 +1,7 @@
 """The web app as an ASGI application: finds the page, checks who asks, runs it, renders its answer."""
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from types import ModuleType
@@ -73,6 +74,8 @@ MODULES: tuple[ModuleType, ...] = (
 )
 
 _NOTICE_COOKIE = "notice"
+# What no database of text can hold; halves of pairs come in forms that name an odd encoding.
+_NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 _log = logging.getLogger("overture.web")
 
@@ -194,7 +197,11 @@ async def _answer(handler: Handler, visit: Visit) -> Answer:
         return Go(_login(request))
     if handler.method != "GET":
         await _take_form(handler, visit)
-    if any("\0" in text for text in (*visit.form.values(), *visit.query.values())):
+    if any(_NOT_TEXT.search(text) for text in visit.path.values()):
+        raise Absent
+    names = (each.filename or "" for each in visit.files)
+    sent = (*visit.form.values(), *visit.query.values(), *names)
+    if any(_NOT_TEXT.search(text) for text in sent):
         return No(_("The text contains characters that cannot be sent."), 400)
     if handler.files_max:
         # What came with it is in memory meanwhile: of a few at a time, however many there are.

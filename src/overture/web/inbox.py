@@ -5,6 +5,7 @@ A list and a thread stand side by side, each a fragment of its own: a link to a 
 fragments. `web/threads.py` makes of a conversation what is shown of it, `web/lines.py` of a list.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -497,9 +498,10 @@ def _until(visit: Visit) -> datetime | None:
         return later(Later(choice), visit.now, zone)
     try:
         at = datetime.fromisoformat(typed)
-    except ValueError:
+        return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
+    # At the edges of the calendar there is no such instant in another zone.
+    except (ValueError, OverflowError):
         return None
-    return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
 
 
 @act("/inbox/{id:uuid}/read")
@@ -527,7 +529,10 @@ async def _read(
 
 
 def _is_id(said: str) -> bool:
-    return len(said) == 36 and all(c in "0123456789abcdef-" for c in said)
+    return _ID.fullmatch(said) is not None
+
+
+_ID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @act("/inbox/{id:uuid}/typing")
