@@ -130,6 +130,16 @@ async def test_members_are_found_and_paged(site, ada, bob):
         said(await bob.get("/members", params={"q": q}))
 
 
+async def test_members_say_something_about_themselves(site, ada, bob):
+    written = "I count.\r\n\r\nOn paper. "
+
+    assert said(await ada.patch("/me", {"about": written}))["about"] == "I count.\n\nOn paper."
+    assert said(await bob.get("/members/ada"))["about"] == "I count.\n\nOn paper."
+    assert said(await ada.patch("/me", {"about": ""}))["about"] == ""
+    assert_no(await ada.patch("/me", {"about": "x" * 2001}), 422, "invalid", "about")
+    assert_no(await ada.patch("/me", {"about": "a\0b"}), 422, "invalid", "about")
+
+
 async def test_ones_own_profile_changes_where_something_is_given(site, ada):
     before = said(await ada.get("/me"))
     assert (before["relation"], before["email"], before["time_zone"]) == ("self", None, "UTC")
