@@ -19,6 +19,10 @@ class Part:
     accept_inmail: bool = True
 
     @property
+    def about(self) -> str:
+        return _ABOUT.get(self.name, "")
+
+    @property
     def handle(self) -> str:
         plain = unicodedata.normalize("NFKD", self.name).encode("ascii", "ignore").decode()
         return plain.lower().replace(" ", "-")
@@ -575,3 +579,86 @@ CAST = (
         open_profile=True,
     ),
 )
+
+# What some of them say about themselves.
+_ABOUT = {
+    "Figaro Fermata": (
+        "I run a barber shop in Seville that also books, mends, tunes and carries letters. Most"
+        " days all of it is asked for at once.\n\n"
+        "Ask me about shop floors that run themselves, or about razors."
+    ),
+    "Rosina Rondo": (
+        "I draw alphabets for letters that people keep. Before that I learned to write short "
+        "notes quickly, from a balcony.\n\n"
+        "Happy to look at your first three lines."
+    ),
+    "Nemorino Nonet": (
+        "I grew up between apple trees. Now I sell what they give, to people who like it, and I"
+        " am still learning how to begin a conversation."
+    ),
+    "Gretel Guitar": (
+        "Twelve years of inspecting houses that should not be eaten. I write about roofs, ovens"
+        " and the way home."
+    ),
+    "Isolde Interlude": (
+        "Three ferry lines, one tide. I plan timetables that still hold when the wind does not.\n\n"
+        "My profile is open: write to me about piers, crews or patience."
+    ),
+    "Tatyana Tarantella": (
+        "I edit letters that were written at night, and advise which of them to send in the "
+        "morning."
+    ),
+    "Papageno Piccolo": (
+        "Birds, supplied with their consent. I am on the road from spring to autumn, and answer"
+        " from the aviary in between."
+    ),
+    "Tamino Tremolo": (
+        "I plan trials by fire and by water, so that those who begin them also finish.\n\n"
+        "Silence is part of my work; I do answer letters."
+    ),
+    "Carmen Castanet": (
+        "Rhythm for companies that dance and for those that would like to. I look for workshops"
+        " that build castanets to last a tour."
+    ),
+    "Escamillo Encore": (
+        "Arenas full of people and free of bulls. I travel with a small crew and a large red cape."
+    ),
+    "Tosca Timpani": (
+        "I measure railings. Whoever has a high stage hears from me before the first night."
+    ),
+    "Leporello Largo": (
+        "Lists in order, by country and by year. One thousand and three entries, and each can "
+        "be found."
+    ),
+    "Ottavio Oboe": (
+        "Some projects should wait. I help people to see which, and to be at peace with it "
+        "until tomorrow."
+    ),
+    "Violetta Vibrato": (
+        "Camellias, cut the same morning. I supply evening parties, and prefer to be home "
+        "before them."
+    ),
+    "Gilda Glockenspiel": (
+        "Ladders against balconies, at the right angle. I train crews all over Lombardy."
+    ),
+    "Aida Arpeggio": (
+        "Fresh air for rooms that nobody expected to be closed. I work between Khartoum and Cairo."
+    ),
+    "Radames Refrain": ("Forty elephants, one route, no delay. Parades are logistics with music."),
+    "Falstaff Fanfare": (
+        "One letter, two readers, no difference between them. I learned the hard way why that "
+        "does not work, and tell everyone who asks."
+    ),
+    "Tortoise Treble": (
+        "Slow and certain. Every parcel that I began to carry has arrived, most of them before "
+        "the others."
+    ),
+    "Ant Andante": (
+        "I put something aside every summer, and help others to do the same. Winter is a date, "
+        "and can be planned for."
+    ),
+    "Cricket Cymbal": (
+        "Festivals from May until the first frost. I never saved a coin, and never missed an "
+        "opening night."
+    ),
+}

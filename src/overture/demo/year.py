@@ -166,7 +166,7 @@ class _Year:
         for part in CAST:
             self._arrange(part)
         self.at(self.start + 2 * DAY, self._know_each_other)
-        for _ in range(110):
+        for _ in range(220):
             self.at(self._ago(self.rng.uniform(0.2, 350)), self._invite)
         for _ in range(90):
             day = self.start + self.rng.uniform(3, DAYS) * DAY
@@ -228,6 +228,9 @@ class _Year:
             made = await members.create(self.tx, new, now)
             assert isinstance(made, Profile), made
             self.members[part.handle] = member
+            if part.about:
+                about = members.ProfileChanges(about=part.about)
+                await members.update(self.tx, member, about, now)
             if part.open_profile or not part.accept_inmail:
                 wanted = members.PreferenceChanges(
                     accept_inmail=part.accept_inmail, open_profile=part.open_profile
@@ -274,7 +277,7 @@ class _Year:
 
     async def _know_each_other(self, now: datetime) -> None:
         here = self._here()
-        pairs = [tuple(self.rng.sample(here, 2)) for _ in range(40)]
+        pairs = [tuple(self.rng.sample(here, 2)) for _ in range(110)]
         for one, other in pairs:
             self._connect(one, other)
         wanted = [(self.members[one.handle], self.members[other.handle]) for one, other in pairs]
