@@ -26,6 +26,8 @@ _TYPES = {
 # Named by the code in a way that the search for `icon("…")` does not see.
 _MORE_ICONS: frozenset[str] = frozenset()
 _ICON = re.compile(r"""\bicon\(\s*["']([a-z0-9-]+)["']""")
+# Lines of a script that are comments alone.
+_REMARK = re.compile(rb"^ *//.*\n", re.MULTILINE)
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 
@@ -54,7 +56,7 @@ class Assets:
 @cache
 def assets() -> Assets:
     made = {"app.css": _stylesheet(), "icons.svg": _sprite()}
-    made |= {each.name: each.read_bytes() for each in _files("static/js", ".js")}
+    made |= {each.name: _script(each) for each in _files("static/js", ".js")}
     made |= {each.name: each.read_bytes() for each in _files("static/pictures", "")}
     digest = hashlib.sha256()
     for name, content in sorted(made.items()):
@@ -77,6 +79,10 @@ def _stylesheet() -> bytes:
     by_name = {each.name: each.read_text(encoding="utf-8") for each in _files("static/css", ".css")}
     order = [*_FIRST, *sorted(by_name.keys() - set(_FIRST))]
     return _COMMENT.sub("", "\n".join(by_name[name] for name in order)).encode()
+
+
+def _script(file: Traversable) -> bytes:
+    return _REMARK.sub(b"", file.read_bytes())
 
 
 def _sprite() -> bytes:
