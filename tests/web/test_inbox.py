@@ -139,6 +139,15 @@ async def test_looking_at_a_page_reads_nothing_and_its_picture_does(place: Place
     assert "1 unread" not in (await grace.get("/inbox")).text
 
 
+async def test_a_link_to_the_picture_reads_nothing(place: Place):
+    _, grace, here = await two(place)
+    followed = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "document"}
+
+    answer = await grace.http.get(f"/inbox/{here}/seen", headers=followed)
+
+    assert answer.status_code == 403
+
+
 async def test_links_are_links_and_nothing_else_is_html(place: Place):
     ada, grace, _ = await friends(place)
     here = await letter(place, ada, grace, "See https://example.org/?a=1&b=2 <b>now</b>\u202e!")

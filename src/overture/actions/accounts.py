@@ -220,7 +220,7 @@ async def sign_in(
             await store.rehash(tx, account.member, before=current.password, after=renewed)
         await tried.right(tx)
         if before:
-            await sessions.end(tx, hash_of(before))
+            await sign_out(tx, before, now)
         return await _begin(tx, account.member, browser, fresh, now, known=tried.known)
 
     return await db.writing(work)

@@ -95,7 +95,10 @@ async def conversation(visit: Visit) -> Answer:
 @page("/inbox/{id:uuid}/seen", transaction=False)
 async def seen(visit: Visit) -> Answer:
     """Marks as read without a script: a picture that only a page on a screen fetches."""
-    if not guard.is_own(visit.request.headers, visit.site.public_url):
+    headers = visit.request.headers
+    # Not what a link in somebody's letter leads to.
+    a_picture = headers.get("sec-fetch-dest", "image") == "image"
+    if not a_picture or not guard.is_own(headers, visit.site.public_url):
         return Response(status_code=403)
     up_to = MessageId(visit.query.get("up_to", ""))
 
