@@ -14,7 +14,7 @@ from tests.browser.network import Network, served
 from tests.browser.people import Person
 
 FIGARO, ROSINA, NEMORINO = "figaro-fermata", "rosina-rondo", "nemorino-nonet"
-PAPAGENA, ISOLDE, MADDALENA = "papagena-pavane", "isolde-interlude", "maddalena-mandolin"
+ISOLDE, MADDALENA = "isolde-interlude", "maddalena-mandolin"
 SARASTRO, GRETEL, TATYANA = "sarastro-subito", "gretel-guitar", "tatyana-tarantella"
 
 LETTER = "I am Rosina and I draw letters. Your library opens at night. May I see it on Friday?"
@@ -72,18 +72,22 @@ def thread(who: str, where: str, more: str = "") -> Callable[[Network], str]:
 CHAT = thread(
     FIGARO, "i.state = 'accepted' and i.begun and i.kind = 'inmail' and i.read_number > 3"
 )
-REQUEST = "i.state = 'pending' and not i.begun and i.box = 'requests'"
+REQUEST = "i.state = 'pending' and not i.begun and i.box = 'requests' and i.kind = 'inmail'"
 WAITING = "i.state = 'pending' and i.begun"
 
 
-def pending(network: Network) -> str:
-    """Compose to someone whose answer is still awaited."""
-    handle = network.text(
-        "select i.counterpart_handle from inbox i join members m on m.id = i.owner_id"
-        f" where m.handle = %s and {WAITING} limit 1",
-        FIGARO,
-    )
-    return f"/compose?to={handle}"
+def other(who: str, where: str) -> Callable[[Network], str]:
+    """Compose to the other side of a conversation of which this holds."""
+
+    def path(network: Network) -> str:
+        handle = network.text(
+            "select i.counterpart_handle from inbox i join members m on m.id = i.owner_id"
+            f" where m.handle = %s and {where} order by i.last_activity_at desc limit 1",
+            who,
+        )
+        return f"/compose?to={handle}"
+
+    return path
 
 
 def stranger(network: Network) -> str:
@@ -174,23 +178,23 @@ SCENES = (
     Scene("thread-menu", CHAT, FIGARO, presses("More")),
     Scene("thread-waiting", thread(FIGARO, WAITING), FIGARO),
     Scene("thread-declined", thread(FIGARO, "i.state = 'declined' and i.begun"), FIGARO),
-    Scene("request", thread(PAPAGENA, REQUEST), PAPAGENA),
-    Scene("request-answer", thread(PAPAGENA, REQUEST, "?answer=reply"), PAPAGENA),
-    Scene("request-quick", thread(PAPAGENA, REQUEST, "?answer=interested"), PAPAGENA),
-    Scene("request-later", thread(PAPAGENA, REQUEST), PAPAGENA, presses("Remind me later")),
+    Scene("request", thread(ROSINA, REQUEST), ROSINA),
+    Scene("request-answer", thread(ROSINA, REQUEST, "?answer=reply"), ROSINA),
+    Scene("request-quick", thread(ROSINA, REQUEST, "?answer=interested"), ROSINA),
+    Scene("request-later", thread(ROSINA, REQUEST), ROSINA, presses("Remind me later")),
     Scene("compose", "/compose"),
     Scene("compose-picking", "/compose", ROSINA, picks),
     Scene("compose-over", "/inbox", ROSINA, opens_compose),
     Scene("compose-ready", stranger),
     Scene("compose-advice", stranger, ROSINA, takes_advice),
     Scene("compose-too-long", stranger, ROSINA, is_refused),
-    Scene("compose-connected", f"/compose?to={PAPAGENA}"),
+    Scene("compose-on", other(ROSINA, "i.state = 'accepted'")),
     Scene("compose-free", f"/compose?to={ISOLDE}", MADDALENA),
     Scene("compose-no-credits", f"/compose?to={FIGARO}", NEMORINO),
     Scene("compose-basic", f"/compose?to={FIGARO}", MADDALENA),
     Scene("compose-unavailable", f"/compose?to={SARASTRO}"),
     Scene("compose-no-premium", f"/compose?to={GRETEL}"),
-    Scene("compose-unanswered", pending, FIGARO),
+    Scene("compose-unanswered", other(FIGARO, WAITING), FIGARO),
     Scene("members", "/members"),
     Scene("members-found", "/members?q=letter"),
     Scene("members-nobody", "/members?q=xylophonist"),
@@ -219,7 +223,7 @@ SCENES = (
     Scene("settings-data", "/settings/data"),
     Scene("arabic-login", "/login", None, None, "ar"),
     Scene("arabic-inbox", "/inbox", FIGARO, None, "ar"),
-    Scene("arabic-request", thread(PAPAGENA, REQUEST), PAPAGENA, None, "ar"),
+    Scene("arabic-request", thread(ROSINA, REQUEST), ROSINA, None, "ar"),
     Scene("arabic-compose", stranger, ROSINA, None, "ar"),
     Scene("arabic-profile", f"/in/{TATYANA}", ROSINA, None, "ar"),
     Scene("arabic-premium", "/premium", FIGARO, None, "ar"),
