@@ -73,6 +73,13 @@ if ((me || away) && navigator.serviceWorker) {
     await outbox("delete", Number(row.dataset.waiting));
     tell("");
   });
+  // Nothing stays behind in a browser that one signs out of.
+  addEventListener("submit", async (event) => {
+    if (event.target.getAttribute("action") !== "/logout") return;
+    event.preventDefault();
+    await outbox("clear").catch(() => {});
+    event.target.submit();
+  });
   addEventListener("online", () => (away ? location.reload() : send()));
 
   (async () => {
