@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.network import Member, Network
+from tests.browser.network import PASSWORD, Member, Network
 from tests.browser.people import Person
 
 WORDS = "I am Ada. Your talk on compilers was clear. Shall we meet?"
@@ -111,4 +112,83 @@ def test_a_letter_sent_without_a_network_goes_once_when_there_is_one(network, vi
     person.comes_back()
     expect(page.get_by_text("Waits for the network")).to_have_count(0)
     page.reload()
+    assert sent(network, ada) == 1
+
+
+@pytest.fixture
+def chat(network: Network, ada: Member, grace: Member) -> str:
+    """The path of a conversation that is open to both."""
+    made = network.letter(ada, grace)
+    network.writes(grace, made, "Gladly.")
+    return f"/inbox/{made}"
+
+
+def writes(person: Person, words: str) -> None:
+    person.page.get_by_label(re.compile("^Reply to")).fill(words)
+    person.page.get_by_role("button", name="Send", exact=True).click()
+
+
+def test_replies_wait_above_the_field_and_go_in_their_order(network, visit, ada, grace, chat):
+    person, there = visit(ada), visit(grace)
+    there.opens(chat)
+    with_worker(person, chat)
+    page = person.page
+
+    person.goes_offline()
+    for words in ("The first", "The second"):
+        writes(person, words)
+        expect(page.locator("[data-outbox] [data-waiting]").last).to_contain_text(words)
+    expect(page.get_by_label(re.compile("^Reply to"))).to_have_value("")
+    writes(person, "Not this one")
+    page.locator("[data-waiting]", has_text="Not this one").get_by_role("button").click()
+    expect(page.locator("[data-waiting]")).to_have_count(2)
+
+    person.comes_back()
+    expect(page.locator("[data-waiting]")).to_have_count(0)
+    for each in (page, there.page):
+        expect(each.locator(".msg", has_text="The second")).to_have_count(1)
+    page.reload()
+    expect(page.locator(".msg.me")).to_have_text(
+        [re.compile("The first"), re.compile("The second")]
+    )
+
+
+def test_what_waits_is_there_after_the_page_was_closed(network, visit, ada, chat):
+    person = visit(ada)
+    with_worker(person, chat)
+    person.goes_offline()
+    writes(person, "Written in a tunnel")
+    expect(person.page.locator("[data-waiting]")).to_have_count(1)
+    person.page.close()
+
+    elsewhere = person.tab("/premium")
+    expect(elsewhere.get_by_text("Written in a tunnel")).to_be_visible()
+    person.comes_back()
+
+    expect(elsewhere.get_by_text("Written in a tunnel")).to_have_count(0)
+    assert sent(network, ada) == 2
+
+
+def test_what_is_refused_stays_to_be_read_until_one_signs_out(network, visit, ada, grace, chat):
+    person = visit(ada)
+    page = person.page
+    with_worker(person, chat)
+    person.goes_offline()
+    writes(person, "Too late")
+    expect(page.locator("[data-waiting]")).to_have_count(1)
+    network.block(grace, ada)
+
+    person.comes_back()
+    person.sees("Could not be sent")
+    expect(page.get_by_role("alert").filter(visible=True)).to_have_count(1)
+    person.opens("/settings/account")
+    person.sees("Too late")
+    page.get_by_role("main").get_by_role("button", name="Sign out", exact=True).click()
+    person.sees("You are signed out")
+    page.get_by_label("E-mail").fill(f"{ada.handle}@overture.example")
+    page.get_by_label("Password").fill(PASSWORD)
+    person.button("Sign in").click()
+    person.is_at("/inbox")
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_text("Too late")).to_have_count(0)
     assert sent(network, ada) == 1
