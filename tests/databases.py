@@ -129,6 +129,8 @@ def databases() -> Generator[Databases]:
 @contextmanager
 def server_to_throw_away(data: Path) -> Generator[embedded.Embedded]:
     """An embedded server whose data nobody needs afterwards, so that it stops at once."""
+    # Each database that is dropped is looked for in all of the buffers.
+    embedded.SHARED_BUFFERS_MAX = 64 * 2**20
     server = embedded.start(data)
     try:
         yield server

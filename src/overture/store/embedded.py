@@ -77,6 +77,8 @@ _SILENT_SECONDS_MAX = 10
 _LOG_BYTES_MAX = 10_000_000
 _LOG_TAIL_LINES = 15
 _MEBIBYTE = 2**20
+# Of an eighth of the memory: the inboxes of a million conversations take about a gigabyte.
+SHARED_BUFFERS_MAX = 2048 * _MEBIBYTE
 
 
 class DataProblem(Exception):
@@ -628,8 +630,7 @@ def _create(data: Path, programs: Path, account: _Account, engine: int) -> None:
 
 def _initial_settings() -> dict[str, str]:
     """What goes into a new `postgresql.conf`, where an operator may change it."""
-    # An eighth of the memory: the inboxes of a million conversations take about a gigabyte.
-    shared_buffers = min(max(_memory_bytes() // 8, 64 * _MEBIBYTE), 2048 * _MEBIBYTE)
+    shared_buffers = min(max(_memory_bytes() // 8, 64 * _MEBIBYTE), SHARED_BUFFERS_MAX)
     return {
         "shared_buffers": f"{shared_buffers // _MEBIBYTE}MB",
         "max_connections": "100",
