@@ -165,13 +165,7 @@ class Words:
 
     def size(self, count: int) -> str:
         """184 kB, 2.4 MB: bytes in steps of a thousand, as devices count them."""
-        if count < 1000:
-            sentence = self.ngettext("%(num)s byte", "%(num)s bytes", count)
-            return sentence % {"num": self.number(count)}
-        if count < 999_500:
-            return self.gettext("%(num)s kB") % {"num": self.number(round(count / 1000))}
-        shown = format_decimal(count / 1_000_000, "#,##0.#", locale=_locale(self.language))
-        return self.gettext("%(num)s MB") % {"num": shown}
+        return _size(self, count)
 
     def days(self, span: timedelta) -> str:
         """How long that is, in whole days begun: 1 day, 86 days."""
@@ -233,3 +227,14 @@ def _shown(skeleton: str, here: datetime, language: str) -> str:
 @lru_cache(maxsize=4096)
 def _number(value: int, language: str) -> str:
     return format_decimal(value, locale=_locale(language))
+
+
+@lru_cache(maxsize=1024)
+def _size(words: Words, count: int) -> str:
+    if count < 1000:
+        sentence = words.ngettext("%(num)s byte", "%(num)s bytes", count)
+        return sentence % {"num": words.number(count)}
+    if count < 999_500:
+        return words.gettext("%(num)s kB") % {"num": words.number(round(count / 1000))}
+    shown = format_decimal(count / 1_000_000, "#,##0.#", locale=_locale(words.language))
+    return words.gettext("%(num)s MB") % {"num": shown}
