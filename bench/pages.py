@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] = ()) -> None:
 
 
 def seed_sessions(url: str) -> None:
-    """A browser for each member, whose cookie tells the member's number."""
+    """A browser for each member, whose cookie tells the number; and an account for the first."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute(
             """
@@ -45,6 +45,14 @@ def seed_sessions(url: str) -> None:
             from generate_series(1, %s) n
             """,
             (MEMBERS,),
+        )
+        db.execute(
+            """
+            insert into accounts (member_id, email, verified_at, password)
+            select m.id, m.handle || '@overture.example', now(), 'none fits'
+            from members m
+            where m.handle = 'member-1'
+            """
         )
         db.execute("vacuum analyze sessions")
 
