@@ -15,7 +15,7 @@ from tests.browser.people import Person
 
 FIGARO, ROSINA, NEMORINO = "figaro-fermata", "rosina-rondo", "nemorino-nonet"
 ISOLDE, MADDALENA = "isolde-interlude", "maddalena-mandolin"
-SARASTRO, GRETEL, TATYANA = "sarastro-subito", "gretel-guitar", "tatyana-tarantella"
+LOHENGRIN, GRETEL, TATYANA = "lohengrin-legato", "gretel-guitar", "tatyana-tarantella"
 
 LETTER = "I am Rosina and I draw letters. Your library opens at night. May I see it on Friday?"
 
@@ -192,7 +192,7 @@ SCENES = (
     Scene("compose-free", f"/compose?to={ISOLDE}", MADDALENA),
     Scene("compose-no-credits", f"/compose?to={FIGARO}", NEMORINO),
     Scene("compose-basic", f"/compose?to={FIGARO}", MADDALENA),
-    Scene("compose-unavailable", f"/compose?to={SARASTRO}"),
+    Scene("compose-unavailable", f"/compose?to={LOHENGRIN}"),
     Scene("compose-no-premium", f"/compose?to={GRETEL}"),
     Scene("compose-unanswered", other(FIGARO, WAITING), FIGARO),
     Scene("members", "/members"),
@@ -212,7 +212,7 @@ SCENES = (
     Scene("premium-one-pool", "/premium"),
     Scene("premium-basic", "/premium", MADDALENA),
     Scene("premium-statement", "/premium/statement", FIGARO),
-    Scene("premium-change", "/premium/change?plan=premium_business"),
+    Scene("premium-change", "/premium/change?pool=premium&plan=premium_business"),
     Scene("premium-cancel", "/premium/cancel?pool=premium"),
     Scene("settings-account", "/settings/account"),
     Scene("settings-sessions", "/settings/sessions"),
