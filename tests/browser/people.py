@@ -150,3 +150,18 @@ def person(
     made.pages.append(made.page)
     made.watch()
     return made
+
+
+def settle(page: Page) -> None:
+    """Waits until nothing moves: colours fade from one theme to the other, if only for a moment."""
+    page.evaluate(_SETTLED)
+
+
+_SETTLED = """
+async () => {
+    for (let n = 0; n < 2; n++) await new Promise((resolve) => requestAnimationFrame(resolve));
+    const ends = (each) => each.effect.getComputedTiming().endTime !== Infinity;
+    const moving = document.getAnimations().filter(ends);
+    await Promise.allSettled(moving.map((each) => each.finished));
+}
+"""

@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Error, sync_playwright
 
 from tests.browser.chromium import launched
-from tests.browser.people import NARROW, WIDE, Person, person
+from tests.browser.people import NARROW, WIDE, Person, person, settle
 from tests.browser.scenes import SCENES, demo
 from tests.databases import databases
 
@@ -45,6 +45,7 @@ def main(names: list[str]) -> None:
                     scene.play(network, seats[seat])
                     for theme in ("light", "dark"):
                         page.emulate_media(color_scheme=theme)
+                        settle(page)
                         page.screenshot(path=FOLDER / f"{scene.name}-{width}-{theme}.png")
                 except (Error, AssertionError) as problem:
                     failed += 1

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page
 
 from overture.web.assets import assets
 from tests.browser.network import Network
-from tests.browser.people import NARROW, WIDE, Person, person
+from tests.browser.people import NARROW, WIDE, Person, person, settle
 from tests.browser.scenes import SCENES, Scene, demo
 from tests.databases import Databases
 
@@ -88,13 +88,13 @@ def test_the_page_is_accessible_in_both_themes_and_widths(
 
     assert not found, "\n".join(found)
     page.set_viewport_size({"width": 360, "height": 740})
-    page.evaluate(_SETTLED)
+    settle(page)
     assert not page.evaluate(_TOO_WIDE)
 
 
 def violations(page: Page, options: dict[str, Any]) -> list[str]:
     """What axe finds: the rule, the window, the element."""
-    page.evaluate(_SETTLED)
+    settle(page)
     answer = page.evaluate("(options) => axe.run(options)", options)
     window = page.evaluate("[innerWidth, matchMedia('(prefers-color-scheme: dark)').matches]")
     return [
@@ -104,15 +104,6 @@ def violations(page: Page, options: dict[str, Any]) -> list[str]:
     ]
 
 
-# Colours fade from one theme to the other, if only for a moment.
-_SETTLED = """
-async () => {
-    for (let n = 0; n < 2; n++) await new Promise((resolve) => requestAnimationFrame(resolve));
-    const ends = (each) => each.effect.getComputedTiming().endTime !== Infinity;
-    const moving = document.getAnimations().filter(ends);
-    await Promise.allSettled(moving.map((each) => each.finished));
-}
-"""
 _TOO_WIDE = """
 () => {
     const most = document.documentElement.clientWidth;
