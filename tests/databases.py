@@ -68,6 +68,14 @@ class Databases:
         with psycopg.connect(self._admin_url, dbname=name_in(url)) as connection:
             connection.execute(statement)
 
+    def forget_disk(self) -> None:
+        """Never wait for the disk: half of a run's time would go into databases that come and go.
+
+        What a crash leaves is tested on servers of their own, with `serve --data`.
+        """
+        self._admin.execute("alter system set fsync = off")
+        self._admin.execute("select pg_reload_conf()")
+
     def drop(self, url: str) -> None:
         """Drop a database, disconnecting whoever uses it."""
         self._background.submit(self._drop, name_in(url))
@@ -85,7 +93,8 @@ class Databases:
 
     def _create(self, template: str, owner: str | None = None) -> str:
         name = f"overture_test_{secrets.token_hex(6)}"
-        create = sql.SQL("create database {} template {} owner {}").format(
+        # Copied as files: it is logged nowhere, and what it would have to wait for is off.
+        create = sql.SQL("create database {} template {} owner {} strategy file_copy").format(
             *map(sql.Identifier, (name, template, owner or self._owner))
         )
         self._admin.execute(create)
@@ -123,6 +132,7 @@ def databases() -> Generator[Databases]:
         server_to_throw_away(folder / "data") as server,
         closing(Databases(admin_url=server.admin_url, role_url=server.url)) as made,
     ):
+        made.forget_disk()
         yield made
 
 

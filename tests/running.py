@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -52,11 +52,16 @@ def environment(**settings: str) -> dict[str, str]:
     return ours | settings
 
 
+def on(arguments: Sequence[object]) -> dict[str, str]:
+    """What a server on a database of the tests' must be told: that server never waits for the disk."""
+    return {"OVERTURE_ACCEPT_UNSAFE_DATABASE": "true"} if "--database-url" in arguments else {}
+
+
 def command(*arguments: object, **settings: str) -> subprocess.CompletedProcess[str]:
     """Runs a command to its end."""
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
-        env=environment(**settings),
+        env=environment(**(on(arguments) | settings)),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -70,7 +75,7 @@ def serving(*options: object) -> Iterator[Running]:
     """`overture serve` on any free port, stopped at the end if it still runs."""
     process = subprocess.Popen(
         [*COMMAND, "serve", "--port", "0", *map(str, options)],
-        env=environment(OVERTURE_OPERATOR_TOKEN=OPERATOR_TOKEN),
+        env=environment(OVERTURE_OPERATOR_TOKEN=OPERATOR_TOKEN, **on(options)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,

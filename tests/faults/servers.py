@@ -118,7 +118,7 @@ def two_servers(folder: Path, database_url: str) -> Generator[list[Server]]:
     try:
         for name in ("one", "two"):
             log = folder / f"server-{name}.log"
-            servers.append(launch(log, database_url=database_url))
+            servers.append(launch(log, database_url=database_url, accept_unsafe_database="true"))
         yield servers
     finally:
         for server in servers:
