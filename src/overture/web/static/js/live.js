@@ -106,7 +106,7 @@ const seen = new IntersectionObserver((entries) => {
     seen.unobserve(target);
     go(target.dataset.more, { part: "more" }).catch(() => setTimeout(() => seen.observe(target), 3000));
   }
-}, { rootMargin: "400px" });
+}, { rootMargin: "400px", scrollMargin: "400px" }); // of the window, and of what scrolls within it
 function watch() {
   for (const more of document.querySelectorAll("[data-more]:not([data-watched])")) {
     more.dataset.watched = "";
