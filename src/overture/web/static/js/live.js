@@ -20,6 +20,7 @@ const HOW = {
 // Puts the pieces in their places. What stood at the bottom of its scroller stays there; what is put
 // above what one reads does not push it away. An event "patched" tells who wants to know.
 export function patch(html) {
+  const focused = document.activeElement?.id;
   const box = document.createElement("template");
   box.innerHTML = policy.createHTML(html);
   for (const piece of box.content.querySelectorAll("template[data-at]")) {
@@ -28,13 +29,13 @@ export function patch(html) {
       const scroller = at.closest(".scroll");
       const height = scroller?.scrollHeight ?? 0;
       const below = scroller ? height - scroller.scrollTop - scroller.clientHeight : 0;
-      const focused = how === "replace" && at.contains(document.activeElement) && document.activeElement.id;
       HOW[how](at, piece.content.cloneNode(true));
       if (how === "append" && scroller && below < 80) scroller.scrollTop = scroller.scrollHeight;
       if (how === "prepend" && scroller) scroller.scrollTop += scroller.scrollHeight - height;
-      if (focused) document.getElementById(focused)?.focus();
     }
   }
+  // What had the focus and came back, anew or elsewhere, has it again.
+  if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus({ preventScroll: true });
   for (const gone of document.querySelectorAll("[data-clear]:not([data-clearing])")) {
     gone.dataset.clearing = "";
     setTimeout(() => gone.remove(), gone.dataset.clear);
