@@ -22,7 +22,9 @@ if (stream) {
   // What happened between the making of this page and now.
   channel.postMessage({ type: "new", id: last });
 
-  navigator.locks.request(`live-${me}`, () => new Promise(() => {
+  // Over plain http from another machine there are no locks: each tab reads for itself.
+  const locks = navigator.locks ?? { request: (_, read) => read() };
+  locks.request(`live-${me}`, () => new Promise(() => {
     let wait = 500;
     (function connect() {
       const source = new EventSource(`${stream}?after=${last}`);
