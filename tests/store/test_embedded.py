@@ -23,11 +23,14 @@ from tests.databases import server_to_throw_away, temporary_folder
 
 T = TypeVar("T")
 
+# A run in the background may have been told to ignore what a terminal sends.
 HOLDER = """
+import signal
 import sys
 from pathlib import Path
 from typing import TypeVar
 from overture.store import embedded
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with embedded.start(Path(sys.argv[1])) as held:
     print(held.postmaster_pid, flush=True)
     sys.stdin.read()
