@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from overture.core.ids import ConversationId
 from tests.browser.network import Network
@@ -111,6 +111,34 @@ def test_a_long_conversation_is_read_backwards_without_a_jump(network: Network, 
         message(number).scroll_into_view_if_needed()
         expect(message(number)).to_be_in_viewport()
     expect(page.locator(".day")).to_have_count(1)
+
+
+def test_what_is_fetched_for_a_page_that_was_drawn_anew_is_not_shown_twice(
+    network: Network, visit: Visit
+):
+    ada, grace = network.member("Ada"), network.member("Grace")
+    network.connect(ada, grace)
+    here = network.letter(ada, grace, "Message 1")
+    for number in range(2, 50):
+        network.writes(ada, here, f"Message {number}")
+    reader = visit(grace)
+    waiting: list[Route] = []
+    reader.page.route("**/inbox/*before=*", waiting.append)
+    page = reader.opens(f"/inbox/{here}")
+
+    def asked(times: int) -> None:
+        while len(waiting) < times:
+            page.wait_for_timeout(50)
+
+    page.get_by_text("Earlier messages").scroll_into_view_if_needed()
+    asked(1)
+    page.locator(".conv").click()  # the same conversation, drawn anew
+    page.get_by_text("Earlier messages").scroll_into_view_if_needed()
+    asked(2)
+    for each in waiting:
+        each.continue_()
+    expect(page.get_by_role("log").get_by_text("Message 1", exact=True)).to_be_attached()
+    expect(page.locator(".msg, .letter")).to_have_count(49)
 
 
 def test_single_keys_go_through_the_inbox(network: Network, visit: Visit):

@@ -50,8 +50,9 @@ const address = () => location.pathname + location.search;
 let shown = address();
 
 // Fetches patches and puts them in. With `push` it is a navigation: it aborts the one before, and the
-// address changes. Throws what fetch throws: without a network a TypeError.
-export async function go(url, { push = false, part = "1", ...init } = {}) {
+// address changes. What comes for an element that has gone meanwhile, `from`, is dropped. Throws what fetch
+// throws: without a network a TypeError.
+export async function go(url, { push = false, part = "1", from, ...init } = {}) {
   if (push) {
     navigation?.abort();
     navigation = new AbortController();
@@ -59,7 +60,7 @@ export async function go(url, { push = false, part = "1", ...init } = {}) {
   }
   const answer = await fetch(url, { ...init, headers: { "X-Live": part } });
   const html = await answer.text();
-  if (init.signal?.aborted) return answer;
+  if (init.signal?.aborted || from?.isConnected === false) return answer;
   const next = answer.headers.get("X-Go");
   if (next?.startsWith("/login")) location.assign(next);
   const arrives = push && answer.ok && !next;
@@ -102,10 +103,10 @@ addEventListener("click", (event) => {
 
 // An element with data-more=URL fetches what comes next when one scrolls to it; its answer replaces it.
 const seen = new IntersectionObserver((entries) => {
-  for (const { isIntersecting, target } of entries) {
-    if (!isIntersecting) continue;
+  // Where the page was busy, one element may have come, gone and come again by now: that is one fetch.
+  for (const target of new Set(entries.filter((each) => each.isIntersecting).map((each) => each.target))) {
     seen.unobserve(target);
-    go(target.dataset.more, { part: "more" }).catch(() => setTimeout(() => seen.observe(target), 3000));
+    go(target.dataset.more, { part: "more", from: target }).catch(() => setTimeout(() => seen.observe(target), 3000));
   }
 }, { rootMargin: "400px", scrollMargin: "400px" }); // of the window, and of what scrolls within it
 function watch() {
