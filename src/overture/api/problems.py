@@ -97,13 +97,9 @@ def method_not_allowed(allowed: Sequence[str]) -> Problem:
 
 
 def too_large(bytes_max: int) -> Problem:
-    return Problem(
-        413,
-        "too_large",
-        f"The body may have {bytes_max} bytes at most.",
-        # What is left of the body is not read: the connection cannot be used again.
-        headers={"Connection": "close"},
-    )
+    # The connection stays: the server passes over what is left of the body. To close it while the client
+    # still sends would reset it, and take the answer along.
+    return Problem(413, "too_large", f"The body may have {bytes_max} bytes at most.")
 
 
 def not_json() -> Problem:
