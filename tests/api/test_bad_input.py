@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from overture import ids
+from overture.api import problems
+from overture.api.app import operations
 from overture.store.db import all_rows
 from tests.api.conftest import Caller, Site
 
@@ -122,28 +124,34 @@ async def test_the_field_to_blame_is_named(site, ada, body, field):
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "field"),
     [
-        b"",
-        b"{",
-        b"{'to': 1}",
-        b"\xff",
-        b'{"body": "\xff"}',
-        b'{"\xff": 1}',
-        b'{"body": "\xed\xa0\x80"}',
-        b'{"body": "\\ud800"}',
-        b'{"body": "\\udc00\\ud800"}',
-        b'{"body": "\\ud800\\u0041"}',
-        b'{"body": "raw \x00"}',
-        b'{"max_credits": NaN}',
-        b'{"max_credits": Infinity}',
-        b'{"max_credits": 01}',
-        b'\xef\xbb\xbf{"body": "Hello"}',
-        '{"body": "Hello"}'.encode("utf-16"),
+        (b"", "body"),
+        (b"{", "body"),
+        (b"{'to': 1}", "body"),
+        (b"\xff", "body"),
+        (b'{"subject": "\xff"}', "subject"),
+        (b'{"\xff": 1}', "body"),
+        (b'{"subject": "\xed\xa0\x80"}', "subject"),
+        (b'{"subject": "\\udc00\\ud800"}', "subject"),
+        (b'{"subject": "\\ud800\\u0041"}', "subject"),
+        (b'"\\ud800"', "body"),
+        (b'{"subject": "\\ud800' + b"[" * 40_000, "body"),
+        (b'{"subject": "\\ud800", "x": ' + b"[" * 900 + b"]" * 900 + b"}", "subject"),
+        (b'{"subject": "\xff", "x": ' + b"[" * 9_000 + b"]" * 9_000 + b"}", "body"),
+        (b'{"body": "raw \x00"}', "body"),
+        (b'{"max_credits": NaN}', "body"),
+        (b'{"max_credits": Infinity}', "body"),
+        (b'{"max_credits": 01}', "body"),
+        (b'\xef\xbb\xbf{"body": "Hello"}', "body"),
+        ('{"body": "Hello"}'.encode("utf-16"), "body"),
     ],
+    ids=lambda value: str(value)[:40],
 )
-async def test_what_is_no_json_is_malformed(site, ada, body):
-    assert_problem(await send_raw(ada, body), 400, "malformed")
+async def test_what_is_no_json_is_malformed(site, ada, body, field):
+    before = await everything(site)
+    assert_problem(await send_raw(ada, body), 400, "malformed", field)
+    assert await everything(site) == before
 
 
 async def test_nesting_without_end_is_refused(site, ada):
@@ -164,6 +172,25 @@ async def test_a_whole_number_may_be_written_with_a_fraction_of_zero(site, ada, 
     assert_problem(half, 422, "invalid", "max_credits")
     whole = await send_raw(ada, f'{{"to": "{grace.id}", "body": "x", "max_credits": 1.0}}'.encode())
     assert whole.status_code == 201, whole.text
+
+
+async def test_what_is_unknown_or_oneself_is_blamed_on_its_field(site, ada):
+    unknown = await ada.put("/me/subscriptions/premium", {"plan": "gold"})
+    assert_problem(unknown, 422, "unknown_plan", "plan")
+    assert_problem(await ada.get("/me/ledger?pool=gold"), 422, "unknown_pool", "pool")
+    oneself = await ada.post("/connections", {"member_id": ada.id})
+    assert_problem(oneself, 422, "cannot_be_yourself", "member_id")
+    gives = {"member_id": ada.id, "pool": "gold", "credits": 1, "reason": "A gift"}
+    assert_problem(
+        await site.operator.post("/operator/credits", gives), 422, "unknown_pool", "pool"
+    )
+
+
+def test_every_no_to_an_input_names_its_field():
+    noes = {no for each in operations() for no, status in each.refusals.items() if status == 422}
+    assert noes
+    for no in noes:
+        assert problems.refused(no, 422).errors[0].message == no.sentence
 
 
 @pytest.mark.parametrize(
@@ -227,7 +254,8 @@ async def test_a_query_has_its_parameters_once(site, ada, grace, query, field):
 
 async def test_a_query_is_utf_8(site, ada, grace):
     answer = await ada.get(f"/members/{grace.id}/contact?pool=%ff")
-    assert_problem(answer, 400, "malformed")
+    assert_problem(answer, 400, "malformed", "pool")
+    assert_problem(await ada.get("/members?%ff=x"), 400, "malformed", "query")
 
 
 async def test_an_operation_without_a_query_takes_none(site, ada):

@@ -235,7 +235,7 @@ async def write(
     if body.quick_reply is not None:
         quick = policy.quick_reply(body.quick_reply)
         if quick is None:
-            raise problems.unknown("quick_reply", Refusal.UNKNOWN_QUICK_REPLY)
+            raise problems.refused(Refusal.UNKNOWN_QUICK_REPLY, 422)
     written = body.body if body.body is not None or quick is None else quick.text
     if written is None:
         raise problems.invalid("body", "Write a text or choose a quick reply.")
@@ -391,7 +391,7 @@ def contact_out(found: Contact) -> ContactOut:
 
 def _check_pool(pool: str | None, policy: Policy) -> None:
     if pool is not None and pool not in policy.pools:
-        raise problems.unknown("pool", Refusal.UNKNOWN_POOL)
+        raise problems.refused(Refusal.UNKNOWN_POOL, 422)
 
 
 def _clean(field: str, cleaned: str | text.BadText) -> str:

@@ -1,5 +1,6 @@
 """Input from outside: bodies, queries and path segments, turned into types or into a 4xx."""
 
+import json
 import re
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
@@ -12,6 +13,8 @@ from overture.api.wire import UUID_PATTERN, In
 
 _UUID = re.compile(UUID_PATTERN[1:-1])
 _AT = re.compile(r" - at `(?:key in )?\$\.?(.*?)`$")
+_NUL = re.compile("\0")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NAMED = re.compile(r"(?:missing required|unknown) field `(.*)`")
 
 
@@ -32,7 +35,8 @@ def query_of(operation: Operation, raw: bytes) -> In | None:
         if not part:
             continue
         name, _, value = part.partition(b"=")
-        key, text = _text(name), _text(value)
+        key = _text(name, "query")
+        text = _text(value, key)
         if key in given:
             raise problems.invalid(key, "This parameter stands more than once.")
         given[key] = text
@@ -60,11 +64,13 @@ def body_of(operation: Operation, raw: bytes, content_type: bytes) -> Any:
     except msgspec.ValidationError as problem:
         raise _blamed(problem, "body") from problem
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        # Broken JSON, invalid UTF-8, lone surrogates, nesting without end.
-        raise problems.malformed(f"The body is no valid JSON: {problem}.") from problem
+        if (place := _place_of_no_text(raw)) is not None:
+            raise problems.malformed(place, "This is no valid Unicode text.") from problem
+        # Broken JSON, nesting without end.
+        raise problems.malformed("body", f"This is no valid JSON: {problem}.") from problem
     # PostgreSQL's texts cannot hold NUL; in JSON it can only come escaped.
-    if b"\\u0000" in raw and (place := _place_of_nul(msgspec.to_builtins(body), "")) is not None:
-        raise problems.invalid(place.lstrip("."), "NUL is not allowed.")
+    if b"\\u0000" in raw and (place := _place_of(_NUL, msgspec.to_builtins(body))) is not None:
+        raise problems.invalid(place, "NUL is not allowed.")
     return body
 
 
@@ -89,11 +95,11 @@ def _with_integers(value: Any) -> Any:
     return value
 
 
-def _text(raw: bytes) -> str:
+def _text(raw: bytes, place: str) -> str:
     try:
         return unquote_to_bytes(raw.replace(b"+", b" ")).decode()
     except UnicodeDecodeError as problem:
-        raise problems.malformed("The query is not valid UTF-8.") from problem
+        raise problems.malformed(place, "This is not valid UTF-8.") from problem
 
 
 def _is_json(content_type: bytes) -> bool:
@@ -112,13 +118,31 @@ def _blamed(problem: msgspec.ValidationError, whole: str) -> problems.Problem:
     return problems.invalid(path if at or named else whole, _AT.sub("", text) + ".")
 
 
-def _place_of_nul(value: Any, path: str) -> str | None:
+def _place_of_no_text(raw: bytes) -> str | None:
+    """Where the body has bytes that are no UTF-8, or a lone surrogate; None where it is no JSON."""
+    try:
+        # Such bytes become lone surrogates too, which this decoder lets through.
+        return _place_of(_SURROGATE, json.loads(raw.decode(errors="surrogateescape")))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _place_of(unwanted: re.Pattern[str], body: object) -> str | None:
+    """The path of the first text in which this is found, `body` for the whole; None for no text."""
+    found = _found(unwanted, body, "")
+    return None if found is None else found.lstrip(".") or "body"
+
+
+def _found(unwanted: re.Pattern[str], value: Any, path: str) -> str | None:
     if isinstance(value, str):
-        return path if "\0" in value else None
+        return path if unwanted.search(value) else None
     parts: list[tuple[str, Any]] = []
     if type(value) is dict:
-        parts = [(f"{path}.{key}", part) for key, part in cast("dict[str, Any]", value).items()]
+        named = cast("dict[str, Any]", value)
+        if any(unwanted.search(name) for name in named):
+            return path
+        parts = [(f"{path}.{name}", part) for name, part in named.items()]
     elif type(value) is list:
         items = cast("list[Any]", value)
         parts = [(f"{path}[{place}]", part) for place, part in enumerate(items)]
-    return next((found for at, part in parts if (found := _place_of_nul(part, at))), None)
+    return next((place for at, part in parts if (place := _found(unwanted, part, at))), None)

@@ -53,8 +53,17 @@ class Problem(Exception):
 
 
 def refused(refusal: Refusal, status: int, more: Mapping[str, Any] | None = None) -> Problem:
-    """The rules' own no, with its sentence."""
-    return Problem(status, refusal, refusal.sentence, more=more or {})
+    """The rules' own no, with its sentence; as a no to the input (422) with the field to blame."""
+    errors = (FieldError(_BLAMED[refusal], refusal.sentence),) if status == 422 else ()
+    return Problem(status, refusal, refusal.sentence, errors, more=more or {})
+
+
+_BLAMED = {
+    Refusal.UNKNOWN_POOL: "pool",
+    Refusal.UNKNOWN_PLAN: "plan",
+    Refusal.UNKNOWN_QUICK_REPLY: "quick_reply",
+    Refusal.CANNOT_BE_YOURSELF: "member_id",
+}
 
 
 def invalid(field_name: str, message: str, status: int = 422) -> Problem:
@@ -71,15 +80,11 @@ def invalid_fields(errors: Sequence[tuple[str, str]]) -> Problem:
     return Problem(422, "invalid", detail, errors=told)
 
 
-def unknown(field_name: str, refusal: Refusal) -> Problem:
-    """A field names something that the policy in force does not have."""
+def malformed(field_name: str, message: str) -> Problem:
+    """Input that cannot even be read, and where: a field, or the whole body or query."""
     return Problem(
-        422, refusal, refusal.sentence, errors=(FieldError(field_name, refusal.sentence),)
+        400, "malformed", f"{field_name}: {message}", errors=(FieldError(field_name, message),)
     )
-
-
-def malformed(detail: str) -> Problem:
-    return Problem(400, "malformed", detail)
 
 
 def not_found() -> Problem:
@@ -97,8 +102,8 @@ def method_not_allowed(allowed: Sequence[str]) -> Problem:
 
 
 def too_large(bytes_max: int) -> Problem:
-    # The connection stays: the server passes over what is left of the body. To close it while the client
-    # still sends would reset it, and take the answer along.
+    # The connection stays: the server passes over what is left of the body. To close it while the
+    # client still sends would reset it, and take the answer along.
     return Problem(413, "too_large", f"The body may have {bytes_max} bytes at most.")
 
 
