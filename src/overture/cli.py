@@ -179,6 +179,22 @@ def serve(settings: Settings) -> None:
 
 
 @overture.command()
+@_takes("data", "database_url", "public_url", "host", "port", "log_level")
+def worker(settings: Settings) -> None:
+    """Do what is due (reminders, mails, webhooks) until SIGTERM or Ctrl+C.
+
+    `overture serve` does it by itself unless it was started with --jobs false. Any number of workers
+    may run side by side. Without --public-url, links lead to the server's --host and --port.
+    """
+    _end_on_signals()
+    from overture.serve import log_to_stderr
+    from overture.worker import work
+
+    log_to_stderr(settings.log_level)
+    work(settings, lambda: click.echo("Overture works."))
+
+
+@overture.command()
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -220,6 +236,64 @@ def migrate(settings: Settings, as_json: bool) -> None:
         click.echo(f"Applied {', '.join(applied)}.")
     else:
         click.echo("The schema is up to date.")
+
+
+# --- Due work -----------------------------------------------------------------------------------
+
+
+@overture.group()
+def jobs() -> None:
+    """See what is due, and have done again what was given up."""
+
+
+@jobs.command("list")
+@_takes(*_INSTALLATION)
+@_as_json
+def jobs_list(settings: Settings, as_json: bool) -> None:
+    """Show what each queue has before it, and the jobs that were given up."""
+    import msgspec
+
+    from overture.store import jobs as store
+
+    async def look(
+        installation: "Installation",
+    ) -> "tuple[list[store.Waiting], list[store.Parked]]":
+        async def read(tx: "Tx") -> "tuple[list[store.Waiting], list[store.Parked]]":
+            now = await installation.clock.now(tx)
+            parked = await store.parked(tx, cursor=None, limit=1000)
+            return await store.waiting(tx, now), parked.items
+
+        return await installation.db.reading(read)
+
+    queues, parked = _on(settings, look)
+    if as_json:
+        _print_json(msgspec.to_builtins({"queues": queues, "parked": parked}))
+        return
+    for each in queues:
+        click.echo(f"{each.queue}: {each.due} due, {each.failing} failing, {each.parked} given up")
+    for job in parked:
+        click.echo(f"{job.number} {job.queue} after {job.tries} tries: {job.problem}")
+    if not queues:
+        click.echo("Nothing waits.")
+
+
+@jobs.command("replay")
+@click.argument("number", type=int, required=False)
+@click.option("--all", "every", is_flag=True, help="All that were given up.")
+@_takes(*_INSTALLATION)
+def jobs_replay(settings: Settings, number: int | None, every: bool) -> None:
+    """Have a job that was given up done again, from its first try."""
+    if every == (number is not None):
+        raise click.UsageError("Say which: either a NUMBER or --all.")
+    from overture.store import jobs as store
+
+    async def replay(installation: "Installation") -> int:
+        return await installation.db.writing(lambda tx: store.replay(tx, number))
+
+    count = _on(settings, replay)
+    if number is not None and not count:
+        raise Failed(f"No job {number} was given up.")
+    click.echo(f"{count} to be done again.")
 
 
 # --- Tokens and the ledger ----------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What every face works with: made once by the server, shared by the API and the web app."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,13 +20,15 @@ LANES = 2
 @dataclass(frozen=True, slots=True)
 class Shared:
     """`sends` gathers what is done in conversations, whoever asks for it; `hub` tells of what was done,
-    once it is started."""
+    once it is started. `play` moves a test clock, and returns once all that falls due on the way is
+    done."""
 
     db: Database
     clock: Clock
     book: PolicyBook
     sends: Lanes[Ask, Answer | Kept | KeyReused]
     hub: Hub
+    play: Callable[[datetime], Awaitable[None]]
 
     async def instant(self) -> datetime:
         """The instant now, for what opens no transaction of its own."""
@@ -44,11 +46,20 @@ class Shared:
         return await self.db.writing(work)
 
 
-def share(db: Database, clock: Clock, book: PolicyBook) -> Shared:
+def share(
+    db: Database, clock: Clock, book: PolicyBook, play: Callable[[datetime], Awaitable[None]]
+) -> Shared:
     async def send(asks: Sequence[Ask]) -> Sequence[Answer | Kept | KeyReused]:
         async def work(tx: Tx) -> Sequence[Answer | Kept | KeyReused]:
             return await act(tx, asks, await clock.now(tx), book)
 
         return await db.writing(work)
 
-    return Shared(db=db, clock=clock, book=book, sends=Lanes(send, lanes=LANES), hub=Hub(db))
+    return Shared(
+        db=db,
+        clock=clock,
+        book=book,
+        sends=Lanes(send, lanes=LANES),
+        hub=Hub(db),
+        play=play,
+    )

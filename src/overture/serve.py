@@ -29,6 +29,7 @@ from overture.app import StartProblem
 from overture.settings import Settings
 from overture.store import accounts, embedded, idempotency
 from overture.store.db import Database, Unavailable
+from overture.worker import Means, means_of
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,8 @@ class Orders:
     requests_per_minute: int
     writes_per_minute: int
     log_level: str
-    public_url: str
-    mail_folder: str
+    means: Means
+    work: bool
 
 
 def one_line(address: str) -> None:
@@ -89,8 +90,8 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
                 requests_per_minute=settings.requests_per_minute,
                 writes_per_minute=settings.writes_per_minute,
                 log_level=settings.log_level,
-                public_url=settings.public_url or address,
-                mail_folder=str(settings.data / "mail"),
+                means=means_of(settings, address),
+                work=settings.jobs,
             )
             for each in sockets
         ]
@@ -205,6 +206,7 @@ async def _answer(
     from overture.web.app import web_app  # noqa: PLC0415
     from overture.web.context import make_site  # noqa: PLC0415
     from overture.web.words import translations  # noqa: PLC0415
+    from overture.worker import make_runner  # noqa: PLC0415
 
     started = asyncio.Event()
 
@@ -222,18 +224,19 @@ async def _answer(
             yield
 
     async with app.opened(orders.url) as installation:
-        shared = share(installation.db, installation.clock, installation.book)
+        runner = make_runner(installation, orders.means)
+        shared = share(installation.db, installation.clock, installation.book, runner.play)
         context = make_context(
             shared,
             requests_per_minute=orders.requests_per_minute,
             writes_per_minute=orders.writes_per_minute,
         )
-        site = make_site(shared, public_url=orders.public_url)
+        site = make_site(shared, public_url=orders.means.public_url)
         outgoing = Outgoing(
             installation.db,
-            Folder(Path(orders.mail_folder)),
+            Folder(Path(orders.means.mail_folder)),
             lambda language: translations(language).gettext,
-            orders.public_url,
+            orders.means.public_url,
         )
         server = Server(
             uvicorn.Config(
@@ -276,6 +279,8 @@ async def _answer(
                 tasks.create_task(_keep_house(installation.db)),
                 tasks.create_task(outgoing.run()),
             ]
+            if orders.work:
+                beside.append(tasks.create_task(runner.run()))
             await server.serve(sockets=[listener])
             for task in beside:
                 task.cancel()

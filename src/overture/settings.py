@@ -23,6 +23,7 @@ class Settings:
     test_clock: datetime | None
     operator_token: str | None
     processes: int
+    jobs: bool
     accept_unsafe_database: bool
     requests_per_minute: int
     writes_per_minute: int
@@ -187,6 +188,14 @@ ROWS = (
     ),
     Row("operator_token", "", "The first operator's token.", _token, secret=True),
     Row("processes", "1", "How many processes serve.", _count(1, 64), "N"),
+    Row(
+        "jobs",
+        "true",
+        "Whether the server does what is due (reminders, mails, webhooks) or leaves it to "
+        "`overture worker`.",
+        _flag,
+        "true|false",
+    ),
     Row(
         "accept_unsafe_database",
         "false",

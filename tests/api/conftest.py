@@ -22,6 +22,7 @@ from overture.core.policy import PolicyBook
 from overture.store import installation, tokens
 from overture.store.tokens import TokenRow
 from tests.cast import SIGN_UP, Town, town_in
+from tests.work import runner_in
 
 OPERATOR_TOKEN = "operator-token-of-the-tests"
 
@@ -109,7 +110,9 @@ async def site_in(
         clock = TestClock()
         town.now = await town.look(clock.now)
         no_limits = {"requests_per_minute": 0, "writes_per_minute": 0}
-        context = make_context(share(town.db, clock, town.book), **(no_limits | limits))
+        context = make_context(
+            share(town.db, clock, town.book, runner_in(town).play), **(no_limits | limits)
+        )
         transport = httpx.ASGITransport(api_app(context), raise_app_exceptions=True)
         base = "http://overture.example/api/v1"
         async with httpx.AsyncClient(transport=transport, base_url=base) as http:

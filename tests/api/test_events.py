@@ -18,6 +18,7 @@ from overture.store import tokens
 from overture.store.outbox import tell
 from tests.api.conftest import OPERATOR_TOKEN, Caller, Site, site_in
 from tests.live.listening import Reader, behind_a_socket
+from tests.work import runner_in
 
 
 @dataclass
@@ -213,7 +214,7 @@ async def live_in_again(database_url: str) -> AsyncIterator[Live]:
     from tests.cast import town_in
 
     async with town_in(database_url) as town:
-        context = make_context(share(town.db, TestClock(), town.book))
+        context = make_context(share(town.db, TestClock(), town.book, runner_in(town).play))
         await context.hub.start()
         async with (
             behind_a_socket(api_app(context)) as address,

@@ -25,6 +25,7 @@ from overture.store.db import Tx
 from overture.web.app import web_app
 from overture.web.context import Site, make_site
 from tests.cast import SIGN_UP, Town, town_in
+from tests.work import runner_in
 
 PUBLIC_URL = "http://overture.example"
 # Of every member here, at ID@overture.example; hashed so that it takes no time.
@@ -109,7 +110,7 @@ def text_of(answer: httpx.Response) -> str:
 async def place(database_url: str) -> AsyncIterator[Place]:
     async with town_in(database_url) as town:
         await town.do(lambda tx: installation.set_test_clock(tx, SIGN_UP))
-        shared = share(town.db, TestClock(), town.book)
+        shared = share(town.db, TestClock(), town.book, runner_in(town).play)
         site = make_site(shared, public_url=PUBLIC_URL)
         context = make_context(shared, requests_per_minute=0, writes_per_minute=0)
         transport = httpx.ASGITransport(faces(api_app(context), web_app(site)))

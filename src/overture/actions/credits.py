@@ -8,7 +8,7 @@ from overture.core.credits import Entry
 from overture.core.ids import EntryId, MemberId, entry_id
 from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
-from overture.core.sending import Event
+from overture.core.sending import credits_changed
 from overture.store import credits as store
 from overture.store.db import Tx
 from overture.store.pages import BadCursor, Page, decode, encode
@@ -96,8 +96,7 @@ async def adjust(
     if isinstance(change, Refusal):
         return change
     account = change.account
-    payload: dict[str, object] = {"pool": pool, "balance": account.balance}
-    event = Event(member, "credits.changed", now, payload)
+    event = credits_changed(change, now)
     await store.record(tx, [store.Changed(account, read.version, change.entries)], [event])
     own = next(entry for entry in change.entries if entry.kind is rules.Kind.ADJUST)
     return Adjusted(_line(member, pool, own), account.balance)

@@ -11,7 +11,7 @@ from overture.core.ids import MemberId
 from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
 from overture.core.replay import Wish, WishKind
-from overture.core.sending import Event
+from overture.core.sending import Event, credits_changed
 from overture.store import credits as store
 from overture.store.db import Tx
 
@@ -232,8 +232,7 @@ def _events(
     }
     events = [Event(account.owner, "subscription.changed", now, subscription)]
     if entries:
-        balance: dict[str, object] = {"pool": account.pool, "balance": account.balance}
-        events.append(Event(account.owner, "credits.changed", now, balance))
+        events.append(credits_changed(Change(account, entries), now))
     return events
 
 

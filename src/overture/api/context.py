@@ -38,6 +38,7 @@ def make_context(
         book=shared.book,
         sends=shared.sends,
         hub=shared.hub,
+        play=shared.play,
         callers=Lane(look_up),
         requests=RateLimit(requests_per_minute),
         writes=RateLimit(writes_per_minute),

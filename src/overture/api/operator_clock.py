@@ -5,7 +5,6 @@ from overture.api.operation import Call, Who, operation
 from overture.api.problems import Problem
 from overture.api.wire import In, Instant, Out
 from overture.clock import TestClock
-from overture.store import installation
 
 TAG = "Operator"
 # Anniversaries and expiries are counted ahead from here, and must still be dates.
@@ -41,19 +40,23 @@ async def read_clock(call: Call) -> ClockOut | Problem:
     tag=TAG,
     who=Who.OPERATOR,
     problems={404: ("no_test_clock",), 409: ("clock_backwards",)},
+    transaction=False,
 )
 async def move_clock(call: Call, body: SetClock) -> ClockOut | Problem:
-    """The same instant changes nothing; an earlier one is refused. Balances need no visit: they are
-    played up to the clock whenever somebody looks."""
+    """Does what falls due on the way, each at its instant and in its order, and answers when all of it
+    is done; what fails on the outside, such as a mail, is tried again in real time. The same instant
+    changes nothing; an earlier one is refused. Balances need no visit: they are played up to the clock
+    whenever somebody looks."""
     if not isinstance(call.context.clock, TestClock):
         return _NO_TEST_CLOCK
     if body.now.year > YEAR_MAX:
         return problems.invalid("now", f"The test clock ends with the year {YEAR_MAX}.")
-    if body.now < call.now:
-        stands_at = f"{call.now:%Y-%m-%dT%H:%M:%S}Z"
+    before = await call.context.instant()
+    if body.now < before:
+        stands_at = f"{before:%Y-%m-%dT%H:%M:%S}Z"
         return Problem(409, "clock_backwards", f"The clock stands at {stands_at} already.")
-    await installation.set_test_clock(call.tx, body.now)
-    return ClockOut(now=await call.context.clock.now(call.tx))
+    await call.context.play(body.now)
+    return ClockOut(now=await call.context.instant())
 
 
 _NO_TEST_CLOCK = Problem(

@@ -503,14 +503,7 @@ class Desk:
         self.record.accounts[key] = account
         self.record.entries.extend((*key, entry) for entry in change.entries)
         if change.entries:
-            self.record.events.append(
-                Event(
-                    account.owner,
-                    "credits.changed",
-                    self.now,
-                    {"pool": account.pool, "balance": account.balance},
-                )
-            )
+            self.record.events.append(credits_changed(change, self.now))
 
     def _touch(self, conversation: Conversation) -> None:
         if conversation.id not in self.record.begun:
@@ -574,6 +567,18 @@ class Desk:
 
     def _wallet(self, member: MemberId) -> Wallet:
         return Wallet(self.accounts.get(member, {}), self.open_profile_sends.get(member, ()))
+
+
+def credits_changed(change: credits.Change, now: datetime) -> Event:
+    """Tells that an account changed; `opened` says that credits came, which are to die one day."""
+    account = change.account
+    opened = any(entry.expires_at is not None for entry in change.entries)
+    payload: dict[str, object] = {
+        "pool": account.pool,
+        "balance": account.balance,
+        "opened": opened,
+    }
+    return Event(account.owner, "credits.changed", now, payload)
 
 
 # Of several credits for one letter, the best that became of any is told.

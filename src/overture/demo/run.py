@@ -21,6 +21,7 @@ from overture.serve import listening, one_line, serve
 from overture.settings import Settings
 from overture.store import embedded
 from overture.store.db import Tx
+from overture.worker import go_on_from_here
 
 # Begins a piece of long work that is called so, and shows how far it is.
 Showing = Callable[[str], AbstractContextManager[Progress]]
@@ -132,5 +133,6 @@ async def _play(installation: Installation, showing: Showing) -> None:
         async def work(tx: Tx) -> None:
             now = await installation.clock.now(tx)
             await play(tx, now, installation.book, progress)
+            await go_on_from_here(tx, now, installation.book)
 
         await installation.db.writing(work)

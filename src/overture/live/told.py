@@ -124,7 +124,7 @@ def concerns(
     match noun:
         case "inmail" | "message" | "conversation":
             return _in_conversation(noun, verb, owner, _decode(payload))
-        case "credits" | "subscription":
+        case "credits" | "subscription" if verb == "changed":
             told = _decode(payload)
             return [(owner, CreditsTold(told.pool, told.balance))]
         case "connection":
@@ -157,7 +157,7 @@ def _in_conversation(
         case "conversation", _:
             # Starred, moved, marked as spam: the other side learns nothing of it.
             return [(owner, ConversationTold(conversation))]
-        case "inmail", "reminder":
+        case "inmail", "reminded":
             return [] if other is None else [(other, ReminderTold(conversation))]
         case _:
             news = (

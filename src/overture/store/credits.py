@@ -61,6 +61,26 @@ async def accounts(tx: Tx, member: MemberId) -> dict[str, Read]:
     return {pool: Read(decode_account(state), version) for pool, version, state in found}
 
 
+async def of_keys(tx: Tx, keys: Sequence[tuple[MemberId, str]]) -> dict[tuple[MemberId, str], Read]:
+    """The accounts of these owners and pools, as they are stored."""
+    params = (as_json([{"owner_id": owner, "pool": pool} for owner, pool in keys]),)
+    found = await all_rows(tx, _OF_KEYS, params)
+    return {
+        (owner, pool): Read(decode_account(state), version) for owner, pool, version, state in found
+    }
+
+
+async def entries_since(
+    tx: Tx, since: Mapping[tuple[MemberId, str], datetime]
+) -> dict[tuple[MemberId, str], list[Entry]]:
+    """Of each account, what its ledger has after an instant; of very much, the latest."""
+    asked = [{"owner_id": owner, "pool": pool, "at": at} for (owner, pool), at in since.items()]
+    found: dict[tuple[MemberId, str], list[Entry]] = {}
+    for owner, pool, *columns in await all_rows(tx, _ENTRIES_SINCE, (as_json(asked),)):
+        found.setdefault((owner, pool), []).append(entry(columns))
+    return found
+
+
 async def record(
     tx: Tx,
     changes: Sequence[Changed],
@@ -203,6 +223,24 @@ ENTRY_COLUMNS = """
 """
 _LOCK_MEMBER = "select closed_at is null from members where id = %s for update"
 _ACCOUNTS = "select pool, version, state from credit_accounts where owner_id = %s"
+_OF_KEYS = """
+    select a.owner_id, a.pool, a.version, a.state
+    from json_to_recordset(%s) as r (owner_id uuid, pool text)
+    join credit_accounts a on a.owner_id = r.owner_id and a.pool = r.pool
+"""
+_ENTRIES_SINCE = f"""
+    select r.owner_id, r.pool, {ENTRY_COLUMNS}
+    from json_to_recordset(%s) as r (owner_id uuid, pool text, at timestamptz)
+    cross join lateral (
+        select *
+        from ledger_entries l
+        where l.owner_id = r.owner_id and l.pool = r.pool
+        order by l.number desc
+        limit 200
+    ) e
+    where e.at > r.at
+    order by r.owner_id, r.pool, e.number
+"""
 # One that was read as missing (version 0) must be missing still.
 _UPSERT_ACCOUNTS = """
     insert into credit_accounts as a (owner_id, pool, version, balance, next_due_at, state)

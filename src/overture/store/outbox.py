@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from overture.core.ids import MemberId
 from overture.core.sending import Event
@@ -17,6 +18,7 @@ class Row:
     owner: MemberId
     kind: str
     payload: bytes
+    at: datetime
 
 
 async def tell(tx: Tx, events: Sequence[Event]) -> None:
@@ -64,10 +66,10 @@ _ENDS = """
         coalesce((select max(o.sequence) from outbox o), 0)
 """
 _WITHIN = """
-    select o.sequence, o.owner_id::text, o.kind, o.payload
+    select o.sequence, o.owner_id::text, o.kind, o.payload, o.at
     from unnest(%s::bigint[], %s::bigint[]) as r (first, last)
     cross join lateral (
-        select o.sequence, o.owner_id, o.kind, o.payload
+        select o.sequence, o.owner_id, o.kind, o.payload, o.at
         from outbox o
         where o.sequence between r.first and r.last
         order by o.sequence
@@ -98,7 +100,7 @@ _WRITERS = """
 """
 # Nothing but the range can use an index, and none is worth its price to every write.
 _CONCERNING = """
-    select o.sequence, o.owner_id::text, o.kind, o.payload
+    select o.sequence, o.owner_id::text, o.kind, o.payload, o.at
     from outbox o
     where o.sequence > %(after)s and o.sequence <= %(up_to)s
         and (o.owner_id = any (%(members)s::uuid[])

@@ -44,6 +44,7 @@ def make_site(shared: Shared, *, public_url: str) -> Site:
         book=shared.book,
         sends=shared.sends,
         hub=shared.hub,
+        play=shared.play,
         sessions=Lane(look_up),
         public_url=public_url,
     )

@@ -1,0 +1,1 @@
+"""What happens by itself: work made of what happened, done when it is due."""

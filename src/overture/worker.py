@@ -1,0 +1,111 @@
+"""What happens by itself, put together: which work events make, and who does it.
+
+It runs within `overture serve`, or alone as `overture worker`, any number of them side by side.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from overture import app
+from overture.actions import reminders, watching
+from overture.app import Installation
+from overture.core.jobs import Job, NewJob, Outcome
+from overture.core.policy import PolicyBook
+from overture.jobs.maker import READER, UNMADE, Maker
+from overture.jobs.runner import Queue, Runner, Within
+from overture.live.horizon import LAST
+from overture.settings import Settings
+from overture.store import jobs, outbox
+from overture.store.db import Tx
+from overture.store.outbox import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What work is done with; passed on to serving processes, so of plain values alone."""
+
+    public_url: str
+    mail_folder: str
+
+
+def means_of(settings: Settings, address: str) -> Means:
+    """`address`: where the server answers, where no other address of the site is known."""
+    return Means(
+        public_url=settings.public_url or address,
+        mail_folder=str(settings.data / "mail"),
+    )
+
+
+def work(settings: Settings, announce: Callable[[], None]) -> None:
+    """Works until SIGTERM or SIGINT, beside any number of servers and other workers.
+
+    Raises StartProblem, DataProblem, MigrationProblem, Unavailable with what hinders the start.
+    """
+    with app.database(settings) as url:
+        app.check_schema(url)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        means = means_of(settings, f"http://{host}:{settings.port}")
+        asyncio.run(_work(url, means, announce))
+
+
+async def _work(url: str, means: Means, announce: Callable[[], None]) -> None:
+    async with app.opened(url) as installation:
+        runner = make_runner(installation, means)
+        working = asyncio.create_task(runner.run())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, working.cancel)
+        announce()
+        with suppress(asyncio.CancelledError):
+            await working
+
+
+async def go_on_from_here(tx: Tx, now: datetime, book: PolicyBook) -> None:
+    """Plans what is still to come of all that happened, and nothing else: nobody hears of it now.
+
+    For a past that was made rather than lived through, such as the demo's.
+    """
+    events = await outbox.within(tx, [(1, LAST)], LAST)
+    await jobs.add(tx, await reminders.plan(tx, events, book))
+    watches = watching.plan(events)
+    await jobs.add(tx, [replace(each, due_at=now, payload={"since": now}) for each in watches])
+    await jobs.skip_to_now(tx, READER)
+
+
+def make_runner(installation: Installation, means: Means) -> Runner:
+    """What makes due work and does it; `run` or `play` it."""
+    book = installation.book
+    _ = means
+
+    async def plan_reminders(tx: Tx, events: Sequence[Row]) -> Sequence[NewJob]:
+        return await reminders.plan(tx, events, book)
+
+    async def plan_watches(tx: Tx, events: Sequence[Row]) -> Sequence[NewJob]:
+        _ = tx
+        return watching.plan(events)
+
+    async def remind(tx: Tx, jobs: Sequence[Job], now: datetime) -> Sequence[Outcome]:
+        return await reminders.remind(tx, jobs, now, book)
+
+    async def look(tx: Tx, jobs: Sequence[Job], now: datetime) -> Sequence[Outcome]:
+        return await watching.look(tx, jobs, now, book)
+
+    async def anew(tx: Tx, jobs: Sequence[Job], now: datetime) -> Sequence[Outcome]:
+        _ = now
+        return await maker.anew(tx, jobs)
+
+    maker = Maker(installation.db, [plan_reminders, plan_watches])
+    always: Mapping[str, Queue] = {
+        UNMADE: Within(anew),
+        reminders.QUEUE: Within(remind),
+        watching.QUEUE: Within(look),
+    }
+
+    async def queues() -> Mapping[str, Queue]:
+        return always
+
+    return Runner(installation.db, installation.clock, maker, queues)

@@ -1,0 +1,377 @@
+"""Due work is done once it is due, by one at a time, again when it failed, and never forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from overture import ids
+from overture.clock import TestClock
+from overture.core.ids import MemberId
+from overture.core.jobs import (
+    DONE,
+    TRIES_MAX,
+    Again,
+    Hopeless,
+    Job,
+    Moved,
+    NewJob,
+    Outcome,
+    wait_after,
+)
+from overture.core.sending import Event
+from overture.jobs.maker import READER, UNMADE, Maker
+from overture.jobs.runner import Outside, Queue, Runner, Within
+from overture.store import jobs, outbox
+from overture.store.db import Database, Tx, all_rows
+from overture.store.jobs import Of
+from overture.store.outbox import Row
+from tests.cast import SIGN_UP
+from tests.jobs.conftest import Worked
+
+
+def runner_of(worked: Worked, queues: Mapping[str, Queue], *makings: object) -> Runner:
+    async def now() -> Mapping[str, Queue]:
+        return queues
+
+    db = worked.town.db
+    return Runner(db, TestClock(), Maker(db, makings), now)  # type: ignore[arg-type]
+
+
+def job(queue: str = "mail", key: str = "1", owner: str | None = None, hours: float = 0) -> NewJob:
+    due_at = SIGN_UP + timedelta(hours=hours)
+    return NewJob(queue, MemberId(owner or ids.new()), key, due_at, {"text": "hello"})
+
+
+async def add(worked: Worked, *made: NewJob) -> None:
+    await worked.town.do(lambda tx: jobs.add(tx, made))
+
+
+async def left(worked: Worked) -> list[tuple[object, ...]]:
+    return await worked.town.look(
+        lambda tx: all_rows(
+            tx, "select key, tries, parked_at is not null, problem from jobs order by number"
+        )
+    )
+
+
+async def passes_real_time(worked: Worked) -> None:
+    """As if all that waits to be tried again had waited, and all leases had ended."""
+    await worked.town.do(
+        lambda tx: tx.execute("update jobs set not_before = '-infinity', held_until = '-infinity'")
+    )
+
+
+async def test_the_clock_does_what_falls_due_in_its_order_each_at_its_instant(worked: Worked):
+    done: list[tuple[str, datetime]] = []
+
+    async def run(tx: Tx, due: Sequence[Job], now: datetime) -> Sequence[Outcome]:
+        done.extend((each.key, now) for each in due)
+        return [DONE] * len(due)
+
+    await add(
+        worked, job("b", "late", hours=5), job("a", "early", hours=2), job("a", "beyond", hours=9)
+    )
+
+    await runner_of(worked, {"a": Within(run), "b": Within(run)}).play(SIGN_UP + timedelta(hours=8))
+
+    assert done == [
+        ("early", SIGN_UP + timedelta(hours=2)),
+        ("late", SIGN_UP + timedelta(hours=5)),
+    ]
+    assert [row[0] for row in await left(worked)] == ["beyond"]
+
+
+async def test_work_that_work_makes_is_done_on_the_way(worked: Worked):
+    async def first(tx: Tx, due: Sequence[Job], now: datetime) -> Sequence[Outcome]:
+        await jobs.add(tx, [job("b", each.key, each.owner, hours=3) for each in due])
+        return [DONE] * len(due)
+
+    seen: list[datetime] = []
+
+    async def second(tx: Tx, due: Sequence[Job], now: datetime) -> Sequence[Outcome]:
+        seen.append(now)
+        return [DONE] * len(due)
+
+    await add(worked, job("a", hours=1))
+
+    await runner_of(worked, {"a": Within(first), "b": Within(second)}).play(
+        SIGN_UP + timedelta(days=1)
+    )
+
+    assert seen == [SIGN_UP + timedelta(hours=3)]
+
+
+async def test_what_fails_is_tried_again_and_given_up_after_the_last_try(worked: Worked):
+    async def fail(each: Job) -> Outcome:
+        return Again(f"Nobody answers, for the {each.tries}th time.")
+
+    runner = runner_of(worked, {"mail": Outside(fail)})
+    await add(worked, job())
+
+    for tries in range(1, TRIES_MAX + 1):
+        await runner.play(SIGN_UP)
+        runner._rests.clear()
+        assert (await left(worked))[0][1] == tries
+        await passes_real_time(worked)
+
+    assert await left(worked) == [("1", TRIES_MAX, True, "Nobody answers, for the 10th time.")]
+    await runner.play(SIGN_UP + timedelta(days=1))
+    assert (await left(worked))[0][1] == TRIES_MAX
+
+    (parked,) = (await worked.town.look(lambda tx: jobs.parked(tx, cursor=None, limit=10))).items
+    assert await worked.town.do(lambda tx: jobs.replay(tx, parked.number)) == 1
+    await runner.play(SIGN_UP + timedelta(days=1))
+    assert (await left(worked))[0][1:3] == (1, False)
+
+
+async def test_what_is_hopeless_is_given_up_at_once_and_a_fault_is_not(worked: Worked):
+    async def run(each: Job) -> Outcome:
+        if each.key == "fault":
+            raise RuntimeError("planted")
+        return Hopeless("There is no such address.")
+
+    await add(worked, job(key="hopeless"), job(key="fault"))
+
+    await runner_of(worked, {"mail": Outside(run)}).play(SIGN_UP)
+
+    hopeless, fault = await left(worked)
+    assert hopeless == ("hopeless", 1, True, "There is no such address.")
+    assert fault[:3] == ("fault", 1, False)
+    assert str(fault[3]).startswith("A fault of the server's")
+
+
+async def test_one_at_fault_holds_up_none_of_its_batch(worked: Worked):
+    async def run(tx: Tx, due: Sequence[Job], now: datetime) -> Sequence[Outcome]:
+        if any(each.key == "fault" for each in due):
+            raise RuntimeError("planted")
+        return [DONE] * len(due)
+
+    await add(worked, *(job("a", key) for key in ("1", "2", "fault", "3")))
+
+    await runner_of(worked, {"a": Within(run)}).play(SIGN_UP)
+
+    assert [row[:2] for row in await left(worked)] == [("fault", 1)]
+
+
+async def test_a_queue_that_hangs_delays_no_other(worked: Worked):
+    hangs = asyncio.Event()
+    done = asyncio.Event()
+
+    async def hang(each: Job) -> Outcome:
+        hangs.set()
+        await asyncio.Event().wait()
+        return DONE
+
+    async def run(each: Job) -> Outcome:
+        await hangs.wait()
+        done.set()
+        return DONE
+
+    await add(worked, *(job("webhook:dead", str(n)) for n in range(20)), job("mail"))
+    runner = runner_of(worked, {"webhook:dead": Outside(hang), "mail": Outside(run)})
+    running = asyncio.create_task(runner.run())
+
+    await asyncio.wait_for(done.wait(), 30)
+
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_queue_in_which_all_fails_rests(worked: Worked):
+    tried: list[str] = []
+
+    async def fail(each: Job) -> Outcome:
+        tried.append(each.key)
+        return Again("Nobody answers.")
+
+    await add(worked, *(job(key=str(number)) for number in range(100)))
+
+    await runner_of(worked, {"mail": Outside(fail, at_once=3)}).play(SIGN_UP)
+
+    assert len(tried) < 10
+
+
+async def test_a_members_work_is_done_in_order_where_it_matters(worked: Worked):
+    done: list[str] = []
+    failing = True
+
+    async def run(each: Job) -> Outcome:
+        if each.key == "a1" and failing:
+            return Again("Not yet.")
+        done.append(each.key)
+        return DONE
+
+    ada, bo = ids.new(), ids.new()
+    await add(
+        worked,
+        *(job(key=f"a{number}", owner=ada) for number in range(1, 4)),
+        *(job(key=f"b{number}", owner=bo) for number in range(1, 4)),
+    )
+    runner = runner_of(worked, {"mail": Outside(run, in_order=True)})
+
+    await runner.play(SIGN_UP)
+    assert done == ["b1", "b2", "b3"]
+
+    failing = False
+    await passes_real_time(worked)
+    await runner.play(SIGN_UP)
+    assert done[3:] == ["a1", "a2", "a3"]
+
+
+async def test_two_workers_never_hold_the_same_job(worked: Worked, database_url: str):
+    await add(worked, *(job(key=str(number)) for number in range(200)))
+    other = await Database.open(database_url, connections=2)
+
+    async def claim(db: Database) -> list[Job]:
+        found: list[Job] = []
+        for _ in range(40):
+            found += await db.writing(
+                lambda tx: jobs.claim(
+                    tx, Of("mail", in_order=False), SIGN_UP, limit=7, lease=timedelta(minutes=1)
+                )
+            )
+        return found
+
+    one, two = await asyncio.gather(claim(worked.town.db), claim(other))
+    await other.close()
+
+    assert len(one) + len(two) == 200
+    assert len({each.number for each in (*one, *two)}) == 200
+
+
+async def test_a_job_whose_holder_died_is_done_by_another(worked: Worked):
+    await add(worked, job())
+    await worked.town.do(
+        lambda tx: jobs.claim(
+            tx, Of("mail", in_order=False), SIGN_UP, limit=1, lease=timedelta(milliseconds=1)
+        )
+    )
+    await asyncio.sleep(0.01)
+
+    again = await worked.town.do(
+        lambda tx: jobs.claim(
+            tx, Of("mail", in_order=False), SIGN_UP, limit=1, lease=timedelta(minutes=1)
+        )
+    )
+
+    assert [each.tries for each in again] == [2]
+
+
+async def test_what_is_due_later_keeps_what_it_is_about(worked: Worked):
+    async def run(tx: Tx, due: Sequence[Job], now: datetime) -> Sequence[Outcome]:
+        return [
+            Moved(now + timedelta(days=1)) if now < SIGN_UP + timedelta(days=2) else DONE
+        ] * len(due)
+
+    await add(worked, job("a"))
+    runner = runner_of(worked, {"a": Within(run)})
+
+    await runner.play(SIGN_UP + timedelta(hours=1))
+    assert [row[:2] for row in await left(worked)] == [("1", 0)]
+    await runner.play(SIGN_UP + timedelta(days=3))
+    assert await left(worked) == []
+
+
+def test_waits_grow_fourfold_up_to_a_day_and_end():
+    waits = [wait_after(tries, 0.5) for tries in range(1, TRIES_MAX + 1)]
+
+    assert waits[:3] == [timedelta(seconds=10), timedelta(seconds=40), timedelta(seconds=160)]
+    assert waits[-2] == timedelta(days=1)
+    assert waits[-1] is None
+    spread = [wait_after(1, chance) for chance in (0, 1)]
+    assert spread == [timedelta(seconds=8), timedelta(seconds=12)]
+
+
+# Making ---------------------------------------------------------------------------------------------
+
+
+async def tell(worked: Worked, *kinds: str) -> None:
+    owner = MemberId(ids.new())
+    await worked.town.do(
+        lambda tx: outbox.tell(tx, [Event(owner, kind, SIGN_UP, {}) for kind in kinds])
+    )
+
+
+def noting(seen: list[str]):
+    async def make(tx: Tx, rows: Sequence[Row]) -> Sequence[NewJob]:
+        seen.extend(row.kind for row in rows)
+        return []
+
+    return make
+
+
+async def test_each_event_is_read_once_by_whoever_comes_first(worked: Worked, database_url: str):
+    seen: list[str] = []
+    other = await Database.open(database_url, connections=2)
+    makers = [Maker(worked.town.db, [noting(seen)]), Maker(other, [noting(seen)])]
+    await tell(worked, *(f"kind.{number}" for number in range(600)))
+
+    for _ in range(4):
+        await asyncio.gather(*(maker.step() for maker in makers))
+    await other.close()
+
+    assert sorted(seen) == sorted(f"kind.{number}" for number in range(600))
+
+
+async def test_an_event_that_commits_late_is_not_passed_over(worked: Worked):
+    seen: list[str] = []
+    maker = Maker(worked.town.db, [noting(seen)])
+    async with worked.town.db._connection() as slow:
+        await slow.execute("begin")
+        await outbox.tell(slow, [Event(MemberId(ids.new()), "slow", SIGN_UP, {})])
+        await tell(worked, "quick")
+        await maker.step()
+        assert seen == ["quick"]
+        await asyncio.sleep(0.3)
+        await maker.step()
+        await slow.execute("commit")
+
+    await maker.step()
+
+    assert seen == ["quick", "slow"]
+
+
+async def test_a_number_that_was_rolled_back_is_given_up(worked: Worked):
+    maker = Maker(worked.town.db, [])
+    async with worked.town.db._connection() as lost:
+        await lost.execute("begin")
+        await outbox.tell(lost, [Event(MemberId(ids.new()), "lost", SIGN_UP, {})])
+        await tell(worked, "kept")
+        await lost.execute("rollback")
+
+    for _ in range(3):
+        await maker.step()
+        await asyncio.sleep(0.3)
+
+    read = await worked.town.look(lambda tx: jobs.peek_read(tx, READER))
+    assert read.gaps == []
+
+
+async def test_an_event_that_no_work_can_be_made_of_holds_up_no_other(worked: Worked):
+    seen: list[str] = []
+    broken = True
+
+    async def make(tx: Tx, rows: Sequence[Row]) -> Sequence[NewJob]:
+        if broken and any(row.kind == "bad" for row in rows):
+            raise KeyError("planted")
+        seen.extend(row.kind for row in rows)
+        return []
+
+    await tell(worked, "one", "bad", "two")
+    runner = runner_of(worked, {}, make)
+    while await runner.maker.step():
+        pass
+
+    assert seen == ["one", "two"]
+    assert len(await left(worked)) == 1
+
+    broken = False
+
+    async def anew(tx: Tx, due: Sequence[Job], now: datetime) -> Sequence[Outcome]:
+        return await runner.maker.anew(tx, due)
+
+    await runner_of(worked, {UNMADE: Within(anew)}).play(SIGN_UP)
+    assert seen == ["one", "two", "bad"]
+    assert await left(worked) == []
