@@ -203,6 +203,7 @@ async def _answer(
     from overture.context import share  # noqa: PLC0415
     from overture.mail.outgoing import Outgoing  # noqa: PLC0415
     from overture.mail.post import Folder  # noqa: PLC0415
+    from overture.protocol import Protocol  # noqa: PLC0415
     from overture.web.app import web_app  # noqa: PLC0415
     from overture.web.context import make_site  # noqa: PLC0415
     from overture.web.words import translations  # noqa: PLC0415
@@ -242,7 +243,7 @@ async def _answer(
             uvicorn.Config(
                 app.faces(api_app(context), web_app(site)),
                 interface="asgi3",
-                http="httptools",
+                http=Protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

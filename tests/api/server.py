@@ -11,6 +11,7 @@ from typing import TypeVar
 import uvicorn
 
 from overture.api.app import api_app
+from overture.protocol import Protocol
 from tests.api.conftest import Site, site_in
 
 T = TypeVar("T")
@@ -28,7 +29,12 @@ def served(
             async with site_in(database_url, **limits) as site:
                 made.append(await prepare(site))
                 config = uvicorn.Config(
-                    api_app(site.context), port=0, log_level="error", lifespan="off", ws="none"
+                    api_app(site.context),
+                    port=0,
+                    http=Protocol,
+                    log_level="error",
+                    lifespan="off",
+                    ws="none",
                 )
                 server = uvicorn.Server(config)
                 servers.append(server)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
+import time
 
 import pytest
 
+from overture import protocol
 from tests.api.conftest import OPERATOR_TOKEN, Site
 from tests.api.server import served
 
@@ -62,6 +65,9 @@ BAD = {
     "a negative length": POST + b"Content-Length: -1\r\n\r\n{}",
     "a length beyond all": POST + b"Content-Length: 99999999999999999999\r\n\r\n{}",
     "a large body": POST + b"Content-Length: 10000000\r\n\r\n" + b" " * 10_000_000,
+    "an address without end": b"GET /" + b"a" * 1_000_000 + END,
+    "a header without end": GET + b"Host: x\r\nX: " + b"a" * 10_000_000 + b"\r\n\r\n",
+    "headers without end": GET + b"a: b\r\n" * 1_000_000 + b"\r\n",
     "a broken chunk": POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
     "nonsense": b"nonsense\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
@@ -72,6 +78,9 @@ BAD = {
 def test_bad_http_is_answered_with_a_4xx(port, sent):
     status, answer = exchange(port, sent)
     assert 400 <= status < 500, answer
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["status"] == status
 
     assert exchange(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
 
@@ -95,3 +104,50 @@ def test_a_body_that_is_too_large_is_passed_over_and_the_connection_goes_on(port
 
         peer.sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
         assert answer_on(peer)[0] == 404
+
+
+def test_what_comes_beside_the_body_has_64_kib_at_most(port):
+    half = b"X: " + b"a" * 32_000 + b"\r\n"
+    get = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
+        # For each request anew.
+        for _ in range(3):
+            peer.sendall(get + half + b"\r\n")
+            assert answer_on(peer)[0] == 404
+        peer.sendall(get + half * 2 + half)
+        assert answer_on(peer)[0] == 431
+        assert peer.recv(100) == b""
+
+
+def test_what_stands_behind_a_body_in_parts_has_its_limit_too(port):
+    trailers = b"".join(b"x%d: %b\r\n" % (n, b"a" * 1000) for n in range(1000))
+    body = b"2\r\n{}\r\n0\r\n" + trailers + b"\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
+        peer.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n" + body)
+        assert answer_on(peer)[0] == 431
+
+
+def test_a_request_that_came_whole_is_not_answered_for_by_the_nonsense_behind_it(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
+        peer.sendall(POST + b"Content-Length: 2\r\n\r\n{}" + b"nonsense\r\n\r\n")
+        assert b"".join(iter(lambda: peer.recv(65536), b"")) == b""
+
+
+@pytest.mark.parametrize("said", [b"", GET + b"Host: x"])
+def test_who_does_not_come_to_the_end_of_the_headers_is_let_go(port, monkeypatch, said):
+    monkeypatch.setattr(protocol, "HEAD_SECONDS_MAX", 0.3)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
+        peer.sendall(said)
+        received = b"".join(iter(lambda: peer.recv(65536), b""))
+    assert received[:12] == (b"HTTP/1.1 408" if said else b"")
+
+
+def test_who_comes_to_it_in_time_has_all_the_time_there_is(port, monkeypatch):
+    monkeypatch.setattr(protocol, "HEAD_SECONDS_MAX", 0.3)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
+        for _ in range(2):
+            peer.sendall(POST + b"Content-Length: 2\r\n\r\n")
+            time.sleep(0.5)
+            peer.sendall(b"{}")
+            assert answer_on(peer)[0] == 422
+            time.sleep(0.5)

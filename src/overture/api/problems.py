@@ -107,6 +107,18 @@ def too_large(bytes_max: int) -> Problem:
     return Problem(413, "too_large", f"The body may have {bytes_max} bytes at most.")
 
 
+def head_too_large(bytes_max: int) -> Problem:
+    return Problem(
+        431,
+        "head_too_large",
+        f"The address and the headers may have {bytes_max} bytes at most, all together.",
+    )
+
+
+def head_too_slow() -> Problem:
+    return Problem(408, "head_too_slow", "The request did not come to the end of its headers.")
+
+
 def not_json() -> Problem:
     return Problem(
         415, "unsupported_media_type", "Send the body as JSON: Content-Type: application/json."
@@ -183,3 +195,25 @@ def fault(reference: str) -> Problem:
         f"Something broke here. The operator finds it in the log by the reference {reference}.",
         more={"reference": reference},
     )
+
+
+# What the codes above mean, for the reference. Those of the rules have their sentences.
+GENERAL: Mapping[str, str] = {
+    "invalid": "A field, parameter or header cannot be taken as it is; `errors` names it.",
+    "malformed": "The request cannot be read: no HTTP, no UTF-8 or no JSON.",
+    "too_large": "The body is larger than this call takes.",
+    "head_too_large": "Address and headers are larger than the server takes.",
+    "head_too_slow": "The headers did not come to their end in time.",
+    "unsupported_media_type": "The body is not said to be JSON.",
+    "not_found": "There is nothing at this address.",
+    "method_not_allowed": "The address answers other methods; `Allow` lists them.",
+    "unauthorized": "There is no token, or one that opens nothing any more.",
+    "insufficient_scope": "The token lacks the scope that this call needs.",
+    "operator_only": "The call takes an operator's token, without `Act-As`.",
+    "act_as_required": "The call needs a member: an operator says which one with `Act-As`.",
+    "act_as_forbidden": "`Act-As` stands beside a member's own token.",
+    "idempotency_key_reused": "The `Idempotency-Key` came before, with another body.",
+    "rate_limited": "Too many requests; `Retry-After` says when there is room again.",
+    "unavailable": "Overture is busy, or its database away. Try again, with the same key.",
+    "internal_error": "A fault, which stands in the operator's log under the `reference`.",
+}
