@@ -103,7 +103,27 @@ async def test_the_reference_is_a_page_without_scripts_or_strangers(site: Site):
 
 async def test_a_problems_type_leads_to_its_explanation(site: Site):
     ada, basil = await site.member("ada", premium="premium_career"), await site.member("basil")
-    address = (await ada.writes(basil)).json()["type"]
+    answers = [
+        await ada.writes(basil),
+        await ada.post("/conversations", {"to": basil.id}),
+        await ada.get("/nowhere"),
+        await site.http.get("/me"),
+        await site.operator.put("/operator/clock", {"now": "2001-01-01T00:00:00Z"}),
+    ]
     page = Page()
-    page.feed((await site.http.get(f"http://overture.example{address}")).text)
-    assert address.partition("#")[2] in page.names
+    page.feed((await site.http.get("/reference")).text)
+    for answer in answers:
+        address, _, anchor = answer.json()["type"].partition("#")
+        assert address == "/api/v1/reference"
+        assert anchor in page.names
+
+
+async def test_the_reference_knows_every_code_in_the_document(site: Site):
+    page = Page()
+    page.feed((await site.http.get("/reference")).text)
+    codes = set(
+        re.findall(r'"code":\{"enum":\[([^\]]+)\]', (await site.http.get("/openapi.json")).text)
+    )
+    named = {code.strip('"') for codes_of_one in codes for code in codes_of_one.split(",")}
+    assert {"invalid", "clock_backwards", "pending_inmail"} <= named
+    assert {f"problem-{code}" for code in named} <= set(page.names)

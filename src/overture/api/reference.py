@@ -1,7 +1,7 @@
 """The reference: a page that people read, made from the OpenAPI document, without scripts."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import msgspec
 
 from overture.api import openapi
 from overture.api.operation import Call, Operation, Raw, Who, operation
+from overture.api.problems import GENERAL
 from overture.core.policy import Policy
 from overture.core.refusals import Refusal
 
@@ -105,7 +106,7 @@ def page(document: Json) -> str:
             *_prose(document["info"]["description"]),
             *(part for tag, found in calls.items() for part in _section(tag, found, document)),
             *_schemas(schemas),
-            *_refusals(),
+            *_problems(document),
             "</main></body></html>",
         )
     )
@@ -190,14 +191,39 @@ def _schemas(schemas: Json) -> Iterator[str]:
     yield "</section>"
 
 
-def _refusals() -> Iterator[str]:
-    yield "<section><h2 id='problems'>Problems</h2><table><caption>Codes of the rules</caption>"
-    for each in Refusal:
+def _problems(document: Json) -> Iterator[str]:
+    """Every code of a problem, since its `type` leads here."""
+    yield "<section><h2 id='problems'>Problems</h2>"
+    yield from _codes("Codes of any call", {c: _marked(t) for c, t in GENERAL.items()})
+    answered: dict[str, list[str]] = {}
+    for path, methods in document["paths"].items():
+        for method, each in methods.items():
+            link = f"<a href='#{each['operationId']}'>{method.upper()} {_path(path)}</a>"
+            for code in _told_codes(each):
+                if code not in GENERAL and code not in _RULES:
+                    answered.setdefault(code, []).append(link)
+    some = {code: f"Of {', '.join(links)}." for code, links in answered.items()}
+    yield from _codes("Codes of some calls", some)
+    yield from _codes("Codes of the rules", {r: escape(r.sentence) for r in Refusal})
+    yield "</section>"
+
+
+_RULES = frozenset(map(str, Refusal))
+
+
+def _told_codes(each: Json) -> Iterator[str]:
+    for answer in each["responses"].values():
+        for content in answer.get("content", {}).values():
+            yield from content["schema"].get("properties", {}).get("code", {}).get("enum", ())
+
+
+def _codes(caption: str, told: Mapping[str, str]) -> Iterator[str]:
+    yield f"<table><caption>{caption}</caption>"
+    for code, text in told.items():
         yield (
-            f"<tr><th scope='row' id='problem-{each}'><code>{each}</code></th>"
-            f"<td>{escape(each.sentence)}</td></tr>"
+            f"<tr><th scope='row' id='problem-{code}'><code>{code}</code></th><td>{text}</td></tr>"
         )
-    yield "</table></section>"
+    yield "</table>"
 
 
 def _type(schema: Json) -> str:
