@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from overture.app import Installation
@@ -11,7 +12,8 @@ from overture.worker import Means, make_runner
 from tests.cast import Town
 
 
-def runner_in(town: Town, folder: Path = Path("/nowhere"), **means: object) -> Runner:
+def runner_in(town: Town, folder: Path | None = None, **means: object) -> Runner:
     """`await runner_in(town).play(until)`, by the clock in the database; mails go into the folder."""
-    given = {"public_url": "https://overture.example", "mail_folder": str(folder)} | means
+    where = folder or Path(tempfile.gettempdir()) / "overture-tests-mail"
+    given = {"public_url": "https://overture.example", "mail_folder": str(where)} | means
     return make_runner(Installation(town.db, TestClock(), town.book), Means(**given))

@@ -96,8 +96,8 @@ class Place:
         return browser
 
     async def days_pass(self, days: float) -> None:
-        now = self.town.pass_by(days=days)
-        await self.town.do(lambda tx: installation.set_test_clock(tx, now))
+        """And what falls due by itself is done."""
+        await self.site.play(self.town.pass_by(days=days))
 
 
 def text_of(answer: httpx.Response) -> str:

@@ -9,7 +9,7 @@ from overture import ids
 from overture.actions import network
 from overture.core.ids import ConversationId, MessageId
 from overture.core.sending import Done, Start, Write
-from overture.live.told import ConversationTold, MessageTold, ReceiptTold, TypingTold
+from overture.live.told import ConversationTold, MessageTold, ReceiptTold, ReminderTold, TypingTold
 from overture.store import accounts
 from overture.web.inbox import patches_for
 from overture.web.words import words_of
@@ -73,6 +73,37 @@ async def test_the_recipient_is_told_that_any_answer_returns_the_credit(place: P
     assert "Any answer gives Ada the credit back, a no as much as a yes ." in shown
     for choice in ("Accept and reply", "Decline", "Remind me later", "No thanks"):
         assert choice in shown
+
+
+async def test_a_reminder_brings_the_letter_to_the_top_until_it_is_opened(place: Place):
+    ada, grace, here = await two(place)
+    read = re.search(r'name="up_to" value="([^"]*)"', (await grace.get(f"/inbox/{here}")).text)
+    assert read
+    await grace.post(f"/inbox/{here}/read", {"up_to": read[1]})
+    assert "Inbox 1" not in text_of(await grace.get("/inbox"))
+
+    await place.days_pass(2)
+
+    listed = text_of(await grace.get("/inbox"))
+    assert "Reminder" in listed
+    assert "Inbox 1" in listed
+    shown = text_of(await grace.get(f"/inbox/{here}"))
+    assert "It still waits for your answer." in shown
+    assert "Reminder" not in text_of(await ada.get("/inbox"))
+    await grace.post(f"/inbox/{here}/read", {"up_to": read[1]})
+    assert "Reminder" not in text_of(await grace.get("/inbox"))
+
+
+async def test_open_pages_follow_a_reminder(place: Place):
+    _, grace, here = await two(place)
+    assert grace.id
+    await place.days_pass(2)
+    viewer = accounts.Viewer(grace.id, "grace", "Grace", "", None, True, None, "UTC", "s")
+
+    patches = await patches_for(place.site, viewer, words_of("en", "UTC"), ReminderTold(here))
+
+    assert "It still waits for your answer." in patches
+    assert "Reminder" in patches
 
 
 async def test_a_quick_reply_can_be_edited_before_it_is_sent(place: Place):

@@ -58,6 +58,7 @@ class Line(ListRow, frozen=True, gc=False):
     muted: bool
     marked_unread: bool
     snoozed_until: datetime | None
+    reminded_at: datetime | None
     refund: Refund | None
     premium: bool
     photo: str | None
@@ -255,9 +256,10 @@ def line(row: Sequence[Any]) -> Line:
         muted=row[21],
         marked_unread=row[22],
         snoozed_until=row[23],
-        refund=None if row[24] is None else Refund(row[24]),
-        premium=row[25],
-        photo=row[26],
+        reminded_at=row[24],
+        refund=None if row[25] is None else Refund(row[25]),
+        premium=row[26],
+        photo=row[27],
     )
 
 
@@ -346,7 +348,7 @@ async def _read_opened(cursors: Sequence[Any], which: Range, limit: int) -> Open
 
 def _opened(row: Sequence[Any], messages: Sequence[Message], context: Message | None) -> Opened:
     shown = line(row)
-    own = row[27:]
+    own = row[28:]
     read_number, seen, seen_at, connected, blocked_other, blocked_me, common = own[:7]
     me, other = party(own[7:17]), None if own[17] is None else party(own[17:27])
     headline, company = own[27] or "", own[28] or ""
@@ -384,8 +386,8 @@ _GREATEST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 _LAST_NUMBER = 2**31 - 1
 
 _LINE_COLUMNS: LiteralString = f"""
-    {ROW_COLUMNS}, i.box, i.focused, i.starred, i.muted, i.marked_unread, i.snoozed_until, i.refund,
-    coalesce(m.premium_until > %(now)s, false), m.photo
+    {ROW_COLUMNS}, i.box, i.focused, i.starred, i.muted, i.marked_unread, i.snoozed_until,
+    i.reminded_at, i.refund, coalesce(m.premium_until > %(now)s, false), m.photo
 """
 _LISTED = "i.box in ('inbox', 'requests')"
 _AWAKE = "(i.snoozed_until is null or i.snoozed_until <= %(now)s)"

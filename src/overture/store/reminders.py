@@ -24,13 +24,14 @@ async def waiting(tx: Tx, letters: Sequence[Letter]) -> dict[ConversationId, Wai
     Their recipients' rows and accounts are kept as they are meanwhile, so that nobody is reminded who
     has just answered or closed the account.
     """
-    found = await all_rows(tx, _WAITING, (as_json([_row(each) for each in letters]),))
+    found = await all_rows(tx, _WAITING, {"letters": as_json([_row(each) for each in letters])})
     return {row[0]: Waiting(*row[1:]) for row in found}
 
 
 async def reminded(tx: Tx, letters: Sequence[Letter], now: datetime) -> None:
-    """Notes on the recipients' rows that they were reminded."""
-    await tx.execute(_REMINDED, (now, as_json([_row(each) for each in letters])))
+    """Notes on the recipients' rows that they were reminded, and brings these on top until they are
+    opened, as if they had been put off until now; what was put off until later stays so."""
+    await tx.execute(_REMINDED, {"now": now, "letters": as_json([_row(each) for each in letters])})
 
 
 async def time_zones(tx: Tx, members: Sequence[MemberId]) -> dict[MemberId, str]:
@@ -45,7 +46,7 @@ def _row(letter: Letter) -> dict[str, object]:
     }
 
 
-_LETTERS = "json_to_recordset(%s) as r (id uuid, sender_id uuid, recipient_id uuid)"
+_LETTERS = "json_to_recordset(%(letters)s) as r (id uuid, sender_id uuid, recipient_id uuid)"
 _WAITING = f"""
     select c.id, c.started_at, c.state = 'pending',
         m.accept_inmail and m.closed_at is null and not exists (
@@ -65,7 +66,11 @@ _WAITING = f"""
 """
 _REMINDED = f"""
     update inbox i
-    set reminded_at = %s
+    set reminded_at = %(now)s,
+        snoozed_until = case
+            when i.snoozed_until > %(now)s or i.box <> 'requests' then i.snoozed_until
+            else %(now)s end,
+        marked_unread = i.marked_unread or i.box = 'requests'
     from {_LETTERS}
     where i.owner_id = r.recipient_id and i.conversation_id = r.id
 """

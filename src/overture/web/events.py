@@ -24,6 +24,7 @@ from overture.live.told import (
     NetworkTold,
     PresenceTold,
     ReceiptTold,
+    ReminderTold,
     Told,
     TypingTold,
 )
@@ -52,6 +53,7 @@ PATCHES: dict[type[Told], Patches] = {
     MessageTold: inbox.patches_for,
     ConversationTold: inbox.patches_for,
     ReceiptTold: inbox.patches_for,
+    ReminderTold: inbox.patches_for,
     TypingTold: inbox.patches_for,
     CreditsTold: _credits,
     NetworkTold: network.patches_for,

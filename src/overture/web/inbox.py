@@ -29,7 +29,14 @@ from overture.core.policy import Outcome, PolicyBook
 from overture.core.refusals import Refusal
 from overture.core.sending import Refused, Respond, Withdraw, Write
 from overture.core.text import BadText
-from overture.live.told import ConversationTold, MessageTold, ReceiptTold, Told, TypingTold
+from overture.live.told import (
+    ConversationTold,
+    MessageTold,
+    ReceiptTold,
+    ReminderTold,
+    Told,
+    TypingTold,
+)
 from overture.store import boxes
 from overture.store.accounts import Viewer
 from overture.store.boxes import Folder, Line, Lines, Opened, Range, Unread
@@ -641,14 +648,14 @@ async def patches_for(site: Site, viewer: Viewer, words: Words, told: Told) -> s
     match told:
         case TypingTold():
             return await _typing_patches(site, reader, told)
-        case MessageTold() | ConversationTold() | ReceiptTold():
+        case MessageTold() | ConversationTold() | ReceiptTold() | ReminderTold():
             return await _news(site, reader, told)
         case _:
             return ""
 
 
 async def _news(
-    site: Site, reader: Reader, told: MessageTold | ConversationTold | ReceiptTold
+    site: Site, reader: Reader, told: MessageTold | ConversationTold | ReceiptTold | ReminderTold
 ) -> str:
     here = told.conversation
     message = told.message if isinstance(told, MessageTold) else None
@@ -669,6 +676,7 @@ async def _news(
         MessageTold: "patches/conversation.html",
         ConversationTold: "patches/state.html",
         ReceiptTold: "patches/receipt.html",
+        ReminderTold: "patches/state.html",
     }[type(told)]
     return html(template, reader.words, values)
 

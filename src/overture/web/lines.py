@@ -154,7 +154,9 @@ def _snippet(words: Words, line: Line) -> str:
 
 def _chips(words: Words, line: Line, now: datetime) -> list[tuple[str, Markup, str]]:
     chips: list[tuple[str, Markup, str]] = []
-    if line.snoozed_until is not None:
+    if line.snoozed_until is not None and line.snoozed_until == line.reminded_at:
+        chips.append(("warn", icon("bell"), words.gettext("Reminder")))
+    elif line.snoozed_until is not None:
         chips.append(("", icon("alarm-clock"), back_at(words, line.snoozed_until, now)))
     if line.kind is Kind.INMAIL and (chip := state_chip(words, line, now)) is not None:
         chips.append(chip)

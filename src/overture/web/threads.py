@@ -474,6 +474,10 @@ def _track(words: Words, o: Opened, name: str, now: datetime) -> Track | None:
         return Track("ok", icon("check"), _("Open"), _in_days(words, o) or sentence)
     tone, picture, label = chip
     match line.state:
+        case State.PENDING if not line.begun and line.reminded_at is not None:
+            sentence = (
+                _("It still waits for your answer. %(name)s can’t see whether you read it.") % who
+            )
         case State.PENDING if not line.begun:
             sentence = _("%(name)s can’t see whether you read this until you answer.") % who
         case State.PENDING:
