@@ -55,7 +55,7 @@ words: setup ## gather what pages say into the catalogues of the other languages
 	$(bin)/pybabel -q extract -F pyproject.toml -k Sentence -k BadText -k refuse:2 -k pgettext:1c,2 \
 	  --no-location --sort-output --project Overture -o build/overture.pot src/overture
 	$(bin)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --no-wrap \
-	  -D overture -i build/overture.pot -d src/overture/web/locale
+	  -D overture -i build/overture.pot -d src/overture/locale
 
 lock: setup ## pin the dependencies of pyproject.toml anew; UPGRADE=1 takes the newest of all
 	$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \

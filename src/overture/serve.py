@@ -206,7 +206,7 @@ async def _answer(
     from overture.protocol import Protocol  # noqa: PLC0415
     from overture.web.app import web_app  # noqa: PLC0415
     from overture.web.context import make_site  # noqa: PLC0415
-    from overture.web.words import translations  # noqa: PLC0415
+    from overture.words import translations  # noqa: PLC0415
     from overture.worker import make_runner  # noqa: PLC0415
 
     started = asyncio.Event()

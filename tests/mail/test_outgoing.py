@@ -18,7 +18,7 @@ from overture.mail.post import Folder
 from overture.store import mails
 from overture.store.db import all_rows
 from overture.store.mails import Wanted
-from overture.web.words import translations
+from overture.words import translations
 from tests.cast import town_in
 
 URL = "https://inmail.example.org"

@@ -11,13 +11,13 @@ import pytest
 
 from overture import ids
 from overture.actions import members, passwords
+from overture.core.browsers import Told, told_of
 from overture.core.ids import MemberId
 from overture.mail.outgoing import Outgoing
 from overture.mail.post import Folder
 from overture.store.db import all_rows
 from overture.web.accounts import _next
-from overture.web.browsers import Told, told_of
-from overture.web.words import translations
+from overture.words import translations
 from tests.web.conftest import PASSWORD, PUBLIC_URL, text_of
 
 ADA = {

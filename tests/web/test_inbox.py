@@ -12,7 +12,7 @@ from overture.core.sending import Done, Start, Write
 from overture.live.told import ConversationTold, MessageTold, ReceiptTold, ReminderTold, TypingTold
 from overture.store import accounts
 from overture.web.inbox import patches_for
-from overture.web.words import words_of
+from overture.words import words_of
 from tests.web.conftest import Browser, Place, text_of
 
 CAREER = {"premium": "premium_career"}

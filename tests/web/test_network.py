@@ -13,7 +13,7 @@ from overture.core.ids import InvitationId, MemberId
 from overture.live.told import NetworkTold
 from overture.store.accounts import Viewer
 from overture.web import network as web
-from overture.web.words import words_of
+from overture.words import words_of
 from tests.web.conftest import Browser, Place, text_of
 
 

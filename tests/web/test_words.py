@@ -19,7 +19,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from overture import ids
+from overture import ids, words
 from overture.actions import inbox, network
 from overture.actions.accounts import Letter, Mail
 from overture.core.accounts import Denied, Purpose
@@ -31,7 +31,7 @@ from overture.mail.letters import message
 from overture.store import links
 from overture.store.boxes import Folder
 from overture.store.db import Tx
-from overture.web import render, words
+from overture.web import render
 from overture.web.app import handlers
 from tests.cast import POLICIES
 from tests.web.conftest import Browser, Place
@@ -154,7 +154,7 @@ def test_what_the_policies_that_ship_say_is_in_the_catalogues():
 
 @cache
 def catalogue(language: str) -> Catalog:
-    with (SOURCE / "web" / "locale" / language / "LC_MESSAGES" / "overture.po").open("rb") as file:
+    with (SOURCE / "locale" / language / "LC_MESSAGES" / "overture.po").open("rb") as file:
         return read_po(file, locale=language)
 
 

@@ -10,12 +10,12 @@ from overture.actions.accounts import Browser, Fresh, NewAccount, SignedIn
 from overture.actions.fields import Invalid, time_zone
 from overture.actions.members import ProfileChanges
 from overture.core.accounts import PASSWORD_CHARS_MIN, SESSION_MAX, Denied, Purpose
+from overture.core.browsers import told_of
 from overture.core.ids import MemberId
 from overture.core.refusals import Refusal
 from overture.core.text import BadText
 from overture.store import sessions
 from overture.store.db import Tx
-from overture.web.browsers import told_of
 from overture.web.visit import (
     SESSION_COOKIE,
     Absent,

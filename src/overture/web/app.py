@@ -55,7 +55,7 @@ from overture.web.visit import (
     Who,
     cookie_name,
 )
-from overture.web.words import wanted_language, words_of
+from overture.words import wanted_language, words_of
 
 # Every module of pages; a new one is added here.
 MODULES: tuple[ModuleType, ...] = (

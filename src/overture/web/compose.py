@@ -34,7 +34,7 @@ from overture.store.idempotency import Once, kept
 from overture.store.members import Profile
 from overture.web.render import icon
 from overture.web.visit import Answer, Done, Go, No, Page, Patch, Sent, Visit, act, page
-from overture.web.words import Words
+from overture.words import Words
 
 # So many are offered while one types a name.
 PEOPLE_MAX = 8

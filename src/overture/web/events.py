@@ -35,7 +35,7 @@ from overture.web import inbox, network, premium
 from overture.web.context import Site
 from overture.web.render import html
 from overture.web.visit import SESSION_COOKIE, Answer, Patch, Visit, Who, page
-from overture.web.words import Words
+from overture.words import Words
 
 Patches = Callable[[Site, Viewer, Words, Any], Awaitable[str]]
 

@@ -50,7 +50,7 @@ from overture.web.render import avatar, html
 from overture.web.shell import shell_of
 from overture.web.threads import Shown, shown
 from overture.web.visit import Absent, Answer, Done, No, Page, Patch, Sent, Visit, act, page
-from overture.web.words import Words
+from overture.words import Words
 
 LINES = 20
 MESSAGES = 20

@@ -11,7 +11,7 @@ from overture.core.ids import ConversationId, MemberId
 from overture.store.boxes import Folder, Line
 from overture.store.inbox import Found, ListRow
 from overture.web.render import avatar, icon
-from overture.web.words import Words
+from overture.words import Words
 
 FOUND_AROUND = 70
 

@@ -28,7 +28,7 @@ from overture.web.compose import Action, Situation, situation_of
 from overture.web.context import Site
 from overture.web.prose import letter
 from overture.web.visit import Absent, Answer, Done, Go, Page, Visit, act, page
-from overture.web.words import Words, words_of
+from overture.words import Words, words_of
 
 PEOPLE_AT_ONCE = 20
 

@@ -18,7 +18,7 @@ from overture.web.members import shown
 from overture.web.render import html
 from overture.web.shell import shell
 from overture.web.visit import Answer, Done, Page, Visit, act, page
-from overture.web.words import Words
+from overture.words import Words
 
 PEOPLE_AT_ONCE = 20
 

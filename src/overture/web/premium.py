@@ -30,7 +30,7 @@ from overture.web.context import Site
 from overture.web.render import html
 from overture.web.statements import Said, lot_name, say
 from overture.web.visit import Absent, Answer, Done, Page, Visit, act, page
-from overture.web.words import DEFAULT, Words, words_of
+from overture.words import DEFAULT, Words, words_of
 
 LINES_FIRST = 10
 LINES_MORE = 50

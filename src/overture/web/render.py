@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from overture.core.files import FILE_BYTES_MAX, FILES_A_MESSAGE_MAX, KINDS
 from overture.web.assets import assets
-from overture.web.words import LANGUAGES, Words, translations
+from overture.words import LANGUAGES, Words, translations
 
 # Icons that point along the line, and so turn round where it runs from right to left.
 _DIRECTED = frozenset(

@@ -21,7 +21,7 @@ from overture.store.db import Tx
 from overture.store.members import Display, Preferences
 from overture.store.network import Block, blocks
 from overture.web.visit import Absent, Answer, Done, Go, Page, Visit, act, page
-from overture.web.words import LANGUAGES, wanted_language, words_of
+from overture.words import LANGUAGES, wanted_language, words_of
 
 THEMES = ("light", "dark")
 _BLOCKED_AT_ONCE = 50

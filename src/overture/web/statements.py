@@ -11,7 +11,7 @@ from overture.core.conversations import Response
 from overture.core.credits import Entry, Kind, Reason
 from overture.core.policy import PolicyBook
 from overture.store.statements import Letter, Opened
-from overture.web.words import Words
+from overture.words import Words
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from overture.store.boxes import Opened
 from overture.web.lines import Face, name_of, state_chip
 from overture.web.prose import chat, letter
 from overture.web.render import avatar, icon
-from overture.web.words import Words
+from overture.words import Words
 
 # Messages of one sender closer together than this stand as one group.
 _TOGETHER = timedelta(minutes=10)

@@ -47,7 +47,7 @@ from overture.store.db import Tx
 from overture.store.idempotency import Kept, Once
 from overture.web.context import Site
 from overture.web.shell import NOBODY, Shell
-from overture.web.words import Words
+from overture.words import Words
 
 I = TypeVar("I", bound=str)  # noqa: E741
 

@@ -1,4 +1,4 @@
-"""What a page says, in the reader's language: sentences, instants and numbers.
+"""What a page or a mail says, in the reader's language: sentences, instants and numbers.
 
 English stands in the code and the templates; every other language has a Babel catalogue in `locale/`.
 An instant is shown in the reader's time zone.
@@ -196,7 +196,7 @@ def translations(language: str) -> NullTranslations:
     """The language's catalogue; English is what the code says."""
     if language == DEFAULT:
         return NullTranslations()
-    folder = resources.files("overture.web") / "locale" / language / "LC_MESSAGES"
+    folder = resources.files("overture") / "locale" / language / "LC_MESSAGES"
     with (folder / "overture.po").open("rb") as written:
         catalogue = read_po(written, locale=language)
     compiled = BytesIO()
