@@ -7,13 +7,17 @@ from pathlib import Path
 
 from overture.app import Installation
 from overture.clock import TestClock
+from overture.core.seals import Secret
 from overture.jobs.runner import Runner
 from overture.worker import Means, make_runner
 from tests.cast import Town
+
+# What the installation of a test seals with.
+SECRET = Secret(b"of this town's own, and of no other")
 
 
 def runner_in(town: Town, folder: Path | None = None, **means: object) -> Runner:
     """`await runner_in(town).play(until)`, by the clock in the database; mails go into the folder."""
     where = folder or Path(tempfile.gettempdir()) / "overture-tests-mail"
     given = {"public_url": "https://overture.example", "mail_folder": str(where)} | means
-    return make_runner(Installation(town.db, TestClock(), town.book), Means(**given))
+    return make_runner(Installation(town.db, TestClock(), town.book, SECRET), Means(**given))

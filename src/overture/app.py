@@ -12,6 +12,7 @@ from overture.actions.tokens import ensure_operator_token
 from overture.clock import Clock, RealClock, TestClock
 from overture.core.ids import TokenId
 from overture.core.policy import PolicyBook
+from overture.core.seals import Secret
 from overture.settings import Settings
 from overture.store import durability, embedded, installation, migrate
 from overture.store.db import Database, Tx
@@ -25,11 +26,13 @@ class StartProblem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What a command works with: the data, their clock, and the policies of their times."""
+    """What a command works with: the data, their clock, the policies of their times, and what the
+    addresses and links in mails are sealed with."""
 
     db: Database
     clock: Clock
     book: PolicyBook
+    secret: Secret
 
 
 async def prepare(settings: Settings, url: str, chosen: PolicyBook | None) -> None:
@@ -51,6 +54,7 @@ async def prepare(settings: Settings, url: str, chosen: PolicyBook | None) -> No
     async def begin(tx: Tx) -> None:
         clock = await _begin_clock(tx, settings.test_clock)
         await policies.put_in_force(tx, chosen, await clock.now(tx))
+        await installation.ensure_secret(tx, ids.new_key())
         secret = settings.operator_token
         if secret and not await ensure_operator_token(tx, secret, TokenId(ids.new())):
             log.warning("the token in OVERTURE_OPERATOR_TOKEN was revoked, and opens nothing")
@@ -83,12 +87,20 @@ async def opened(url: str, *, connections: int = 10) -> AsyncGenerator[Installat
     """An installation whose schema is up to date. Raises Unavailable."""
     async with opened_database(url, connections=connections) as db:
 
-        async def remembered(tx: Tx) -> tuple[datetime | None, PolicyBook | None]:
-            return await installation.test_clock(tx), await policies.in_force(tx)
+        async def remembered(tx: Tx) -> tuple[datetime | None, PolicyBook | None, Secret | None]:
+            return (
+                await installation.test_clock(tx),
+                await policies.in_force(tx),
+                await installation.secret(tx),
+            )
 
-        test_clock, book = await db.reading(remembered)
+        test_clock, book, secret = await db.reading(remembered)
+        if secret is None:  # where nothing was served yet
+            await db.writing(lambda tx: installation.ensure_secret(tx, ids.new_key()))
+            secret = await db.reading(installation.secret)
+        assert secret is not None, "it is made once, and never taken away"
         clock = TestClock() if test_clock is not None else RealClock()
-        yield Installation(db, clock, book or policies.load(policies.DEFAULT))
+        yield Installation(db, clock, book or policies.load(policies.DEFAULT), secret)
 
 
 def check_schema(url: str) -> None:

@@ -1,6 +1,6 @@
 """Where ids and secrets are made: the edge, and only here."""
 
-from secrets import token_urlsafe
+from secrets import token_bytes, token_urlsafe
 
 from uuid_utils import uuid7
 
@@ -20,3 +20,8 @@ def new_token(*, operator: bool = False) -> str:
 def new_secret() -> str:
     """The text of a fresh cookie or link: 256 bits that nobody guesses."""
     return token_urlsafe(TOKEN_BYTES)
+
+
+def new_key() -> bytes:
+    """A fresh key of 256 bits, to seal with."""
+    return token_bytes(TOKEN_BYTES)

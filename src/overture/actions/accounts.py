@@ -27,7 +27,7 @@ from overture.core.refusals import Refusal
 from overture.core.sending import Event
 from overture.core.text import BadText
 from overture.store import accounts as store
-from overture.store import attempts, links, mails, sessions
+from overture.store import attempts, links, mailboxes, mails, sessions
 from overture.store.accounts import Account, Unopened
 from overture.store.attempts import Try
 from overture.store.db import Database, Tx
@@ -406,6 +406,7 @@ async def verify(tx: Tx, secret: str, now: datetime) -> MemberId | Denied:
         if folded(account.email) != folded(link.email):
             return Denied.LINK_GONE
         await store.verify(tx, account.member)
+        await mailboxes.works(tx, account.member)
         await tell(tx, [Event(account.member, "account.email_verified", now, {})])
         return account.member
     if not await store.take_address(tx, folded(link.email), account.member):
@@ -414,6 +415,7 @@ async def verify(tx: Tx, secret: str, now: datetime) -> MemberId | Denied:
     if before != folded(link.email):
         await store.drop_address(tx, before, account.member)
     await store.change_email(tx, account.member, link.email)
+    await mailboxes.works(tx, account.member)
     await links.drop(tx, account.member)
     await tell(tx, [Event(account.member, "account.email_changed", now, {})])
     return account.member
@@ -469,6 +471,7 @@ async def _renew(tx: Tx, account: Account, link: Link, password: str) -> bool:
         return False
     await store.set_password(tx, account.member, password)
     await store.verify(tx, account.member)
+    await mailboxes.works(tx, account.member)
     return True
 
 
@@ -498,6 +501,7 @@ async def _give(tx: Tx, waiting: Unopened, email: str, password: str) -> bool:
     if not await store.take_address(tx, folded(email), waiting.member):
         return False
     await store.add(tx, waiting.member, email=email, password=password, verified=True)
+    await mailboxes.works(tx, waiting.member)
     return True
 
 

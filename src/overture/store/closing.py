@@ -314,6 +314,7 @@ _ERASURE: Sequence[Any] = (
     "delete from devices where member_id = %(member)s",
     "delete from account_links where member_id = %(member)s",
     "delete from mails where member_id = %(member)s",
+    "delete from failing_addresses where member_id = %(member)s",
     # What other systems are to hear of stays: that the account was closed is a part of it.
     "delete from jobs where owner_id = %(member)s and queue not like 'webhook:%%'",
     _FREE_HANDLE,

@@ -149,9 +149,10 @@ _TOKENS = """
     order by created_at, id
 """
 _ACCOUNTS = """
-    select email, verified_at, password_at as password_set_at
-    from accounts
-    where member_id = %(member)s
+    select a.email, a.verified_at, a.password_at as password_set_at, f.failed_at as mail_failed_at
+    from accounts a
+    left join failing_addresses f on f.member_id = a.member_id
+    where a.member_id = %(member)s
 """
 _SESSIONS = """
     select id, created_at, seen_at, expires_at, client, agent

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from overture.core.seals import Secret
 from overture.store.db import Tx, one_row
 
 
@@ -24,3 +25,17 @@ async def set_test_clock(tx: Tx, at_least: datetime) -> None:
 
 async def has_members(tx: Tx) -> bool:
     return await one_row(tx, "select from members limit 1") is not None
+
+
+async def secret(tx: Tx) -> Secret | None:
+    """What the installation seals with; None as long as it has none."""
+    row = await one_row(tx, "select key from installation_secret")
+    return Secret(row[0]) if row else None
+
+
+async def ensure_secret(tx: Tx, fresh: bytes) -> None:
+    """Gives the installation this secret for good, unless it has one already."""
+    await tx.execute(
+        "insert into installation_secret (key) values (%s) on conflict (singleton) do nothing",
+        (fresh,),
+    )
