@@ -142,6 +142,16 @@ async def test_more_members_than_are_looked_at_at_once(town: Town) -> None:
             "sender's list",
         ),
         ("delete from inbox where not begun", "missing in the recipient's list"),
+        ("update members set premium_until = null", "Premium does not last as long"),
+        (
+            "update members set premium_until = premium_until - interval '1 s'",
+            "Premium does not last as long",
+        ),
+        (
+            """insert into members (id, handle, name, created_at, premium_until, search_text)
+            values (gen_random_uuid(), 'eve', 'Eve', now(), 'infinity', 'eve')""",
+            "Premium does not last as long",
+        ),
     ],
 )
 async def test_books_that_were_tampered_with(

@@ -1,12 +1,13 @@
 """Proving the ledger: every account rebuilt from its record, every promise checked."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from overture.actions.subscriptions import premium_until
 from overture.core import credits
 from overture.core.conversations import Conversation
-from overture.core.credits import Change
+from overture.core.credits import Account, Change
 from overture.core.ids import ConversationId, MemberId
 from overture.core.invariants import Facts, Held, Totals, check
 from overture.core.policy import PolicyBook
@@ -52,7 +53,7 @@ class Verification:
 async def verify(
     tx: Tx, now: datetime, book: PolicyBook, progress: Progress | None = None
 ) -> Verification:
-    """Replays the whole ledger against accounts, rules, InMails and lists.
+    """Replays the whole ledger against accounts, rules, InMails, lists and who counts as Premium.
 
     It looks at one moment of the database, so a server may go on writing. `tx` is a connection
     outside any transaction. Memory is bounded by what a few hundred members hold.
@@ -60,6 +61,8 @@ async def verify(
     made = Verification()
     async with tx.transaction():
         await tx.execute("set transaction isolation level repeatable read, read only")
+        # Looking through all members takes as long as it takes.
+        await tx.execute("set local statement_timeout = 0")
         accounts = await store.count_accounts(tx)
         last: MemberId | None = None
         while owners := await store.owners_after(tx, last, MEMBERS_AT_ONCE):
@@ -67,10 +70,17 @@ async def verify(
             books = await store.books_of(tx, owners)
             inmails = await store.inmails_of(tx, owners)
             wrong = await store.mismatches_of(tx, owners, TOLD_MAX)
-            discrepancies = [*differences(books, inmails, now, book), *map(_mismatch, wrong)]
+            shown = await store.premium_of(tx, owners)
+            discrepancies = [
+                *differences(books, inmails, now, book),
+                *_premium(books, shown, now, book),
+                *map(_mismatch, wrong),
+            ]
             _add(made, books, inmails, discrepancies)
             if progress is not None:
                 progress(made.accounts, accounts)
+        never = await store.premium_without_account(tx, now, TOLD_MAX)
+        _tell(made, [Discrepancy(_PREMIUM_WRONG, member) for member in never])
     if not made.totals.conserved:
         _tell(made, [Discrepancy(f"Credits were made or lost: {made.totals}.")])
     return made
@@ -101,6 +111,27 @@ def differences(
         held.append(Held(due.account, (*each.entries, *due.entries)))
     for broken in check(Facts(book, held, inmails)):
         yield Discrepancy(broken.sentence, broken.owner, broken.pool, broken.entry, broken.inmail)
+
+
+def _premium(
+    books: Sequence[Books],
+    shown: Mapping[MemberId, datetime | None],
+    now: datetime,
+    book: PolicyBook,
+) -> Iterator[Discrepancy]:
+    """Who is shown as Premium, and receives InMail, has a subscription; and until as long."""
+    held: dict[MemberId, list[Account]] = {member: [] for member in shown}
+    for each in books:
+        if each.stored and each.account.owner in held:
+            held[each.account.owner].append(each.account)
+    for member, accounts in held.items():
+        until = shown[member]
+        told = until if until is not None and until > now else None
+        if told != premium_until(accounts, now, book):
+            yield Discrepancy(_PREMIUM_WRONG, member)
+
+
+_PREMIUM_WRONG = "The member's Premium does not last as long as their subscriptions."
 
 
 def _add(

@@ -177,6 +177,18 @@ async def books_of(tx: Tx, owners: Sequence[MemberId]) -> list[Books]:
     return [found[key] for key in sorted(found)]
 
 
+async def premium_of(tx: Tx, owners: Sequence[MemberId]) -> dict[MemberId, datetime | None]:
+    """Until when these members are shown as Premium."""
+    found = await all_rows(tx, _PREMIUM_OF, (owners,))
+    return {row[0]: row[1] for row in found}
+
+
+async def premium_without_account(tx: Tx, now: datetime, limit: int) -> list[MemberId]:
+    """Members who are shown as Premium and never had a subscription."""
+    found = await all_rows(tx, _PREMIUM_WITHOUT_ACCOUNT, {"now": now, "limit": limit})
+    return [row[0] for row in found]
+
+
 async def inmails_of(tx: Tx, owners: Sequence[MemberId]) -> list[Conversation]:
     """The InMails that these members began, in key order."""
     return [conversation(row) for row in await all_rows(tx, _INMAILS_OF, (owners,))]
@@ -309,6 +321,15 @@ _WISHES_OF = """
     from subscription_wishes
     where owner_id = any(%s::uuid[])
     order by owner_id, pool, number
+"""
+_PREMIUM_OF = "select id, premium_until from members where id = any(%s::uuid[])"
+_PREMIUM_WITHOUT_ACCOUNT = """
+    select m.id
+    from members m
+    where m.premium_until > %(now)s
+        and not exists (select from credit_accounts a where a.owner_id = m.id)
+    order by m.id
+    limit %(limit)s
 """
 _INMAILS_OF = f"""
     select {CONVERSATION_COLUMNS}
