@@ -117,6 +117,10 @@ def test_a_command_makes_the_schema_but_never_changes_one(empty_database_url):
     assert "newer than this Overture" in refused.stderr
 
 
+# What the token of the environment is labelled.
+FIRST = "OVERTURE_OPERATOR_TOKEN"
+
+
 def test_a_token_opens_the_api_until_it_is_revoked(database_url):
     on_it = ("--database-url", database_url)
     made = json.loads(command("token", "create", "--operator", "--json", *on_it).stdout)
@@ -126,7 +130,14 @@ def test_a_token_opens_the_api_until_it_is_revoked(database_url):
         mine = {"Authorization": f"Bearer {made['token']}"}
         assert server.request("GET", "/api/v1/members", headers=mine).status_code == 200
 
+        listed = json.loads(command("token", "list", "--json", *on_it).stdout)
+        assert [(each["id"], each["label"]) for each in listed if each["label"] != FIRST] == [
+            (made["id"], "")
+        ]
+        assert made["token"] not in command("token", "list", *on_it).stdout
+
         assert command("token", "revoke", made["id"], *on_it).returncode == 0
+        assert made["id"] not in command("token", "list", *on_it).stdout
         assert server.request("GET", "/api/v1/members", headers=mine).status_code == 401
 
     unknown = command("token", "create", "--as", "nobody", *on_it)
@@ -135,9 +146,19 @@ def test_a_token_opens_the_api_until_it_is_revoked(database_url):
 
 
 def test_the_operators_token_of_the_environment_opens_the_api(database_url):
-    with serving("--database-url", database_url) as server:
+    on_it = ("--database-url", database_url)
+    with serving(*on_it) as server:
         theirs = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
         assert server.request("GET", "/api/v1/members", headers=theirs).status_code == 200
+
+        server.make_member("ada")
+        command("token", "create", "--as", "ada", "--scope", "read", "--label", "phone", *on_it)
+        first, ada = command("token", "list", *on_it).stdout.splitlines()
+        assert first.endswith(f"an operator  read+write  {FIRST}")
+        assert ada.endswith("ada  read  phone")
+
+        assert command("token", "revoke", first.split()[0], *on_it).returncode == 0
+        assert server.request("GET", "/api/v1/members", headers=theirs).status_code == 401
 
 
 def test_a_discrepancy_in_the_ledger_is_told(database_url):

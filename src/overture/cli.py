@@ -301,7 +301,7 @@ def jobs_replay(settings: Settings, number: int | None, every: bool) -> None:
 
 @overture.group()
 def token() -> None:
-    """Issue and revoke bearer tokens for the API."""
+    """Issue, list and revoke bearer tokens for the API."""
 
 
 @token.command("create")
@@ -371,6 +371,38 @@ def token_create(
         _print_json(told | {"scopes": issued.scopes, "label": issued.label})
     else:
         click.echo(secret)
+
+
+@token.command("list")
+@_takes(*_INSTALLATION)
+@_as_json
+def token_list(settings: Settings, as_json: bool) -> None:
+    """The tokens that open something now, without their texts: those are not kept."""
+    from overture.store import tokens
+
+    found = _on(settings, lambda installation: installation.db.reading(tokens.held))
+    if as_json:
+        _print_json(
+            [
+                {
+                    "id": each.token.id,
+                    "member_id": each.token.member,
+                    "handle": each.handle,
+                    "scopes": each.token.scopes,
+                    "label": each.token.label,
+                    "created_at": each.created_at.isoformat(),
+                    "expires_at": each.token.expires_at and each.token.expires_at.isoformat(),
+                }
+                for each in found
+            ]
+        )
+        return
+    for each in found:
+        whose = each.handle or "an operator"
+        scopes = "+".join(each.token.scopes)
+        until = f"until {each.token.expires_at:%Y-%m-%d}" if each.token.expires_at else ""
+        told = (each.token.id, whose, scopes, each.token.label, until)
+        click.echo("  ".join(part for part in told if part))
 
 
 @token.command("revoke")

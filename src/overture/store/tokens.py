@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from overture.core.ids import MemberId, TokenId
-from overture.store.db import Tx, one_row
+from overture.store.db import Tx, all_rows, one_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,20 @@ class TokenRow:
     scopes: Sequence[str]
     label: str
     expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A token that opens something now, with whose it is: a member's handle, None for an operator."""
+
+    token: TokenRow
+    handle: str | None
+    created_at: datetime
+
+
+async def held(tx: Tx) -> list[Held]:
+    """Every token that is valid now, the oldest first."""
+    return [Held(TokenRow(*row[:5]), *row[5:]) for row in await all_rows(tx, _HELD)]
 
 
 async def add(tx: Tx, token: TokenRow, sha256: bytes) -> bool:
@@ -49,6 +63,13 @@ _INSERT = """
     values (%s, %s, %s, %s, %s, %s, %s)
     on conflict (hash) do nothing
     returning id
+"""
+_HELD = """
+    select t.id, t.member_id, t.scopes, t.label, t.expires_at, m.handle, t.created_at
+    from tokens t
+    left join members m on m.id = t.member_id
+    where t.revoked_at is null and (t.expires_at is null or t.expires_at > now())
+    order by t.created_at, t.id
 """
 _OPERATORS = """
     select id
