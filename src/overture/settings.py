@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from overture.core.replies import addresses
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -29,6 +31,7 @@ class Settings:
     writes_per_minute: int
     log_level: str
     public_url: str | None
+    reply_address: str | None
 
 
 class SettingProblem(ValueError):
@@ -142,6 +145,12 @@ def _public_url(text: str) -> str | None:
     return text.rstrip("/") or None
 
 
+def _reply_address(text: str) -> str | None:
+    if text:
+        _ = addresses(text)
+    return text or None
+
+
 def _token(text: str) -> str | None:
     if not text:
         return None
@@ -223,6 +232,14 @@ ROWS = (
         "The address at which browsers reach the site, if a proxy stands before it.",
         _public_url,
         "URL",
+    ),
+    Row(
+        "reply_address",
+        "",
+        "Where mails can be answered to, as r+*@inmail.example.org with a * for what tells them "
+        "apart; without it they are answered in the browser.",
+        _reply_address,
+        "FORM",
     ),
     Row("log_level", "info", f"One of {', '.join(LEVELS).lower()}.", _level, "LEVEL"),
 )

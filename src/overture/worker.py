@@ -30,6 +30,7 @@ class Means:
 
     public_url: str
     mail_folder: str
+    reply_address: str | None = None
 
 
 def means_of(settings: Settings, address: str) -> Means:
@@ -37,6 +38,7 @@ def means_of(settings: Settings, address: str) -> Means:
     return Means(
         public_url=settings.public_url or address,
         mail_folder=str(settings.data / "mail"),
+        reply_address=settings.reply_address,
     )
 
 
