@@ -135,7 +135,7 @@ async def sign_up(
     name = fields.take("name", text.line(new.name, text.NAME_CHARS_MAX, required=True))
     email = fields.take("email", address(new.email))
     zone = fields.take("time_zone", time_zone(new.time_zone))
-    if (bad := rules.bad_password(new.password, name=new.name, email=new.email)) is not None:
+    if (bad := await _bad_password(new.password, name=new.name, email=new.email)) is not None:
         fields.refuse("password", bad.sentence)
     if (invalid := fields.invalid) is not None:
         return invalid
@@ -440,7 +440,7 @@ async def set_password(
         return found
     if found is None:
         return Denied.LINK_GONE
-    if (invalid := _bad_new_password(password, found.name, found.email)) is not None:
+    if (invalid := await _bad_new_password(password, found.name, found.email)) is not None:
         return invalid
     stored = await passwords.hashed(password)
 
@@ -534,7 +534,7 @@ async def change_password(
     own = await confirmed(db, member, current)
     if isinstance(own, Denied):
         return own
-    if (invalid := _bad_new_password(new, own.name, own.email)) is not None:
+    if (invalid := await _bad_new_password(new, own.name, own.email)) is not None:
         return invalid
     stored = await passwords.hashed(new)
 
@@ -622,9 +622,17 @@ def _some_address(raw: str) -> str | BadText:
     return BadText("This is no e-mail address.")
 
 
-def _bad_new_password(password: str, name: str, email: str) -> Invalid | None:
-    bad = rules.bad_password(password, name=name, email=email)
+async def _bad_new_password(password: str, name: str, email: str) -> Invalid | None:
+    bad = await _bad_password(password, name=name, email=email)
     return None if bad is None else Invalid((("password", bad.sentence),))
+
+
+async def _bad_password(password: str, *, name: str, email: str) -> BadText | None:
+    """Why this is no password for this person, by the rules and by what guessers try first."""
+    bad = rules.bad_password(password, name=name, email=email)
+    if bad is None and await passwords.is_guessed(password, rules.told_by(name, email)):
+        return rules.GUESSED
+    return bad
 
 
 def hash_of(secret: str) -> str:

@@ -1,10 +1,10 @@
 """Passwords as they are stored: argon2id, worked out beside the event loop, as many at once as there
-are processors.
+are processors. And which of them are among the first that a guesser would try.
 """
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
@@ -20,6 +20,10 @@ T = TypeVar("T")
 # 19 MiB, two passes: what OWASP asks for at the least; about 30 ms, so that a burst of sign-ins does
 # not keep everybody else waiting.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+# A password that is found within so many tries is refused: a stolen hash would hold for hours only.
+GUESSES_MIN = 1_000_000
+# How much of a password is looked at: its beginning is no easier to guess than all of it.
+_LOOKED_AT_CHARS = 40
 # More than wait here would only be answered after they gave up.
 WAITING_MAX = 200
 
@@ -40,6 +44,15 @@ async def fits(password: str, stored: str | None) -> bool:
     return await _beside(lambda: _fits(password_text(password), against)) and stored is not None
 
 
+async def is_guessed(password: str, known: Sequence[str]) -> bool:
+    """Whether a guesser would soon try it: one of the 30,000 that leaked most often, a common word or
+    name, what is `known` of the person, or one of these in capitals, with digits or signs put in.
+
+    Raises Overloaded where too many wait.
+    """
+    return await _beside(lambda: _guesses(password_text(password), known) < GUESSES_MIN)
+
+
 def is_outdated(stored: str) -> bool:
     """Whether it was made with other parameters than are used now: to be made anew at a sign-in."""
     return _HASHER.check_needs_rehash(stored)
@@ -56,6 +69,14 @@ def _fits(password: str, stored: str) -> bool:
         return _HASHER.verify(stored, password)
     except (VerificationError, InvalidHashError):
         return False
+
+
+def _guesses(password: str, known: Sequence[str]) -> float:
+    # Imported late: its lists of words take memory, which only a server needs.
+    from zxcvbn import zxcvbn  # noqa: PLC0415
+
+    found = zxcvbn(password[:_LOOKED_AT_CHARS], user_inputs=[*known, "overture", "inmail"])
+    return float(found["guesses"])
 
 
 async def _beside(work: Callable[[], T]) -> T:

@@ -20,6 +20,8 @@ PASSWORD_CHARS_MAX = 256
 # Fewer digits alone are a date, or are guessed in no time.
 DIGITS_MIN = 12
 
+GUESSED = BadText("This is one of the first passwords that anyone would try. Take another.")
+
 # A browser stays signed in for so long without use, and for so long at most.
 SESSION_IDLE = timedelta(days=30)
 SESSION_MAX = timedelta(days=180)
@@ -137,10 +139,16 @@ def bad_password(password: str, *, name: str, email: str) -> BadText | None:
     if len(password) > PASSWORD_CHARS_MAX:
         return BadText(Sentence("Take at most %(count)s characters.", count=PASSWORD_CHARS_MAX))
     if _is_trivial(password):
-        return BadText("This is one of the first passwords that anyone would try. Take another.")
+        return GUESSED
     if _tells_of(password, name, email):
         return BadText("This has your name or e-mail address in it. Take another.")
     return None
+
+
+def told_by(name: str, email: str) -> list[str]:
+    """What anyone who wants to guess a person's password here knows to begin with."""
+    parts = [*re.split(r"[\W_]+", name), *re.split(r"[\W_]+", email)]
+    return [part for part in parts if len(part) >= 3]
 
 
 def handle_forms(name: str, member: str) -> list[str]:
@@ -170,8 +178,8 @@ def _is_trivial(password: str) -> bool:
 def _tells_of(password: str, name: str, email: str) -> bool:
     """Whether little else is in it than a person's name or address."""
     left = text.fold(password)
-    parts = [*re.split(r"[\W_]+", text.fold(name)), *re.split(r"[\W_]+", text.fold(email))]
-    for part in sorted((each for each in parts if len(each) >= 3), key=len, reverse=True):
+    own = told_by(text.fold(name), text.fold(email))
+    for part in sorted(own, key=len, reverse=True):
         left = left.replace(part, "")
     # Four letters of one's own beside the name are as good as none.
     return text.fold(password) != left and len(left) < 5
