@@ -62,8 +62,8 @@ class Demo:
 
 
 @contextmanager
-def demo(folder: Path, *options: object) -> Iterator[Demo]:
-    process = begin(folder, *options)
+def demo(folder: Path, *options: object, **settings: str) -> Iterator[Demo]:
+    process = begin(folder, *options, **settings)
     assert process.stdout
     page: list[str] = []
     try:
@@ -79,10 +79,10 @@ def demo(folder: Path, *options: object) -> Iterator[Demo]:
         process.stdout.close()
 
 
-def begin(folder: Path, *options: object) -> subprocess.Popen[str]:
+def begin(folder: Path, *options: object, **settings: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*COMMAND, "demo", "--port", "0", "--data", str(folder), *map(str, options)],
-        env=environment(),
+        env=environment(**settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
@@ -241,6 +241,35 @@ def test_a_folder_with_other_data_is_left_alone():
         assert refused.returncode == 1
         assert "holds data that are not a demo's" in refused.stderr
         assert refused.stderr.count("\n") == 1
+
+
+def test_it_lives_in_another_servers_database_that_is_empty_or_its_own(empty_database_url):
+    there = ("--database-url", empty_database_url)
+    unsafe = {"OVERTURE_ACCEPT_UNSAFE_DATABASE": "true"}
+    with temporary_folder() as made:
+        with demo(made / "one", *there, **unsafe) as first:
+            assert first.get("/operator/metrics", "OPERATOR")["members"]["open"] > 55
+            assert not (made / "one" / "postgres").exists()
+        verified = command("ledger", "verify", "--json", *there)
+        assert json.loads(verified.stdout)["accounts"] > 40, verified.stderr
+        with demo(made / "two", *there, **unsafe) as second:
+            assert second.inmails == first.inmails
+
+
+def test_a_database_with_other_members_is_left_alone(database_url):
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """insert into members (id, handle, name, created_at, search_text)
+            values (gen_random_uuid(), 'ada', 'Ada', now(), 'ada')"""
+        )
+    with temporary_folder() as made:
+        refused = command(
+            *("demo", "--database-url", database_url, "--port", "0", "--data", made / "demo")
+        )
+
+        assert refused.returncode == 1
+        assert "The database holds data that are not a demo's" in refused.stderr
+        assert not (made / "demo").exists()
 
 
 def test_without_a_folder_it_lives_beside_the_data_and_never_in_them():

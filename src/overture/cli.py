@@ -202,13 +202,20 @@ def worker(settings: Settings) -> None:
     help="The folder of the demo (default: beside the user's data folder).",
 )
 @click.option(
+    "--database-url",
+    metavar="URL",
+    help="A PostgreSQL 15 or newer to make it in, in a database that is empty or a demo's.",
+)
+@click.option(
     "--archive",
     type=click.Path(path_type=Path),
     metavar="ZIP",
     help="A LinkedIn data export to import first, for a member “you”.",
 )
 @_takes("host", "port")
-def demo(settings: Settings, data: Path | None, archive: Path | None) -> None:
+def demo(
+    settings: Settings, data: Path | None, database_url: str | None, archive: Path | None
+) -> None:
     """Serve a small invented network, and print what to try.
 
     It is made at the first start, with a year of letters and of ledger, in an embedded database of
@@ -217,7 +224,9 @@ def demo(settings: Settings, data: Path | None, archive: Path | None) -> None:
     _end_on_signals()
     from overture.demo.run import demo
 
-    demo(settings, data=data, archive=archive, showing=_showing)
+    # OVERTURE_DATABASE_URL names the real data: a demo has another place only where told so.
+    elsewhere = read({"database_url": database_url}, {}).database_url
+    demo(settings, data=data, database_url=elsewhere, archive=archive, showing=_showing)
 
 
 @overture.command()

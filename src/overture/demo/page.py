@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 import click
 
@@ -129,8 +128,8 @@ async def make(installation: Installation) -> Page:
     return page
 
 
-def show(page: Page, address: str, folder: Path) -> None:
-    """Prints the page, 80 columns wide; in colour on a terminal."""
+def show(page: Page, address: str, place: str) -> None:
+    """Prints the page, 80 columns wide; in colour on a terminal. `place` is where the demo lives."""
     plain = "NO_COLOR" in os.environ or not sys.stdout.isatty()
     dim: Callable[[str], str] = str if plain else lambda text: click.style(text, dim=True)
     bold: Callable[[str], str] = str if plain else lambda text: click.style(text, bold=True)
@@ -174,7 +173,7 @@ def show(page: Page, address: str, folder: Path) -> None:
     lines += [
         "",
         "Ctrl+C ends the demo; the next one goes on from here. It lives in",
-        f"{folder}",
+        place,
         "",
     ]
     click.echo("\n".join(lines))

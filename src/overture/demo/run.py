@@ -8,24 +8,30 @@ from dataclasses import replace
 from hashlib import file_digest
 from pathlib import Path
 
+from psycopg.conninfo import conninfo_to_dict
+
 from overture import app
 from overture.actions import subscriptions
 from overture.app import Installation, StartProblem
 from overture.core.ids import MemberId
 from overture.core.refusals import Refusal
 from overture.demo import page
+from overture.demo.cast import CAST
 from overture.demo.year import Progress, play
 from overture.linkedin import importing
 from overture.linkedin.archive import ArchiveRefused
 from overture.serve import listening, one_line, serve
 from overture.settings import Settings
-from overture.store import embedded
+from overture.store import embedded, migrate
 from overture.store.db import Tx
+from overture.store.installation import has_members
+from overture.store.members import any_has_handle
 from overture.worker import go_on_from_here
 
 # Begins a piece of long work that is called so, and shows how far it is.
 Showing = Callable[[str], AbstractContextManager[Progress]]
 
+_NOT_A_DEMOS = "holds data that are not a demo's, and its invented people would be mixed into them."
 _MARK = "DEMO.txt"
 _MARK_TEXT = """\
 This folder holds a demo of Overture: its people are invented, and so is all that they wrote.
@@ -33,19 +39,26 @@ This folder holds a demo of Overture: its people are invented, and so is all tha
 """
 
 
-def demo(settings: Settings, *, data: Path | None, archive: Path | None, showing: Showing) -> None:
+def demo(
+    settings: Settings,
+    *,
+    data: Path | None,
+    database_url: str | None,
+    archive: Path | None,
+    showing: Showing,
+) -> None:
     """Serves a demo until a signal asks to stop, and makes it first where there is none.
 
-    It lives in `data`, by default beside the folder of the installation that `settings` names, and
-    in no folder that holds anything else. `archive` is imported first, unless it was before.
+    It lives in `data`, by default beside the folder of the installation that `settings` names, or in
+    another server's database; and in no place that holds anything else. `archive` is imported first,
+    unless it was before.
 
     Raises StartProblem, DataProblem, MigrationProblem, and what else hinders `serve`.
     """
-    folder = data or settings.data.with_name(f"{settings.data.name}-demo")
     settings = replace(
         settings,
-        data=folder,
-        database_url=None,
+        data=data or settings.data.with_name(f"{settings.data.name}-demo"),
+        database_url=database_url,
         policy=None,
         test_clock=None,
         operator_token=None,
@@ -54,11 +67,14 @@ def demo(settings: Settings, *, data: Path | None, archive: Path | None, showing
     # A port in use is told before anything is made, rather than when all the rest is done.
     for each in listening(settings.host, settings.port, 1):
         each.close()
+    make_and_serve = _in_folder if database_url is None else _in_database
+    make_and_serve(settings, archive, showing)
+
+
+def _in_folder(settings: Settings, archive: Path | None, showing: Showing) -> None:
+    folder = settings.data
     if (folder / "postgres").exists() and not (folder / _MARK).exists():
-        raise StartProblem(
-            f"{folder} holds data that are not a demo's, and its invented people would be mixed "
-            "into them. Choose an empty or a new folder with --data."
-        )
+        raise StartProblem(f"{folder} {_NOT_A_DEMOS} Choose an empty or a new folder with --data.")
     with ExitStack() as stack:
         lock = stack.enter_context(embedded.serve_lock(folder))
         if not (folder / _MARK).exists():
@@ -72,13 +88,39 @@ def demo(settings: Settings, *, data: Path | None, archive: Path | None, showing
             with (folder / _MARK).open("a", encoding="utf-8") as mark:
                 mark.write(imported)
         lock.release()
-
-        def announce(address: str) -> None:
-            one_line(address)
-            page.show(shown, address, folder)
-
         # PostgreSQL is held meanwhile, so that it need not start again.
-        serve(settings, announce)
+        _serve(settings, shown, str(folder))
+
+
+def _in_database(settings: Settings, archive: Path | None, showing: Showing) -> None:
+    with app.database(settings) as url:
+        if not asyncio.run(_may_be_a_demos(url)):
+            raise StartProblem(f"The database {_NOT_A_DEMOS} Choose an empty one.")
+        shown = asyncio.run(_make_ready(settings, url, archive, showing))
+        parts = conninfo_to_dict(url)
+        _serve(settings, shown, f"the database {parts.get('dbname')} at {parts.get('host')}")
+
+
+def _serve(settings: Settings, shown: page.Page, place: str) -> None:
+    def announce(address: str) -> None:
+        one_line(address)
+        page.show(shown, address, place)
+
+    serve(settings, announce)
+
+
+async def _may_be_a_demos(url: str) -> bool:
+    """Whether there is nothing of Overture's, nobody in it, or the cast."""
+    if len(migrate.pending(url)) == len(migrate.migrations()):
+        return True
+
+    async def look(tx: Tx) -> bool:
+        # By nothing that a schema of an earlier demo might not have yet.
+        cast = [part.handle for part in CAST]
+        return not await has_members(tx) or await any_has_handle(tx, cast)
+
+    async with app.opened_database(url, connections=2) as db:
+        return await db.reading(look)
 
 
 def _digest(archive: Path) -> str:

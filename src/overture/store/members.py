@@ -144,6 +144,11 @@ async def take_names(
     )
 
 
+async def any_has_handle(tx: Tx, handles: Sequence[str]) -> bool:
+    statement = "select from handles where handle = any(%s) limit 1"
+    return await one_row(tx, statement, (list(handles),)) is not None
+
+
 async def drop_handle(tx: Tx, member: MemberId, handle: str) -> None:
     await tx.execute("delete from handles where handle = %s and member_id = %s", (handle, member))
 
