@@ -568,7 +568,8 @@ def restore(settings: Settings, file: Path, as_json: bool) -> None:
     # Before a data folder is made for a file that is none.
     backup.check(file)
     with app.database(settings) as url:
-        backup.restore(url, file)
+        with _showing("Restoring") as progress:
+            backup.restore(url, file, progress)
         applied = migrate(url)
     if as_json:
         _print_json({"file": str(file), "applied": applied})

@@ -117,6 +117,28 @@ def test_progress_goes_from_nothing_to_all(url: str, tmp_path: Path):
     assert seen == sorted(seen)
 
 
+def test_progress_of_restoring_goes_through_the_file(
+    url: str, empty_database_url: str, tmp_path: Path
+):
+    with psycopg.connect(url) as connection:
+        connection.execute("create table noise (what text)")
+        # More than goes at once, and nothing that could be compressed.
+        connection.execute(
+            """insert into noise select string_agg(md5(random()::text), '')
+            from generate_series(1, 60000)"""
+        )
+    backup(url, tmp_path / "backup")
+    seen: list[tuple[int, int]] = []
+    restore(empty_database_url, tmp_path / "backup", lambda *told: seen.append(told))
+
+    size = (tmp_path / "backup").stat().st_size
+    assert len(seen) > 2
+    assert seen[-1] == (size, size)
+    assert seen == sorted(seen)
+    with psycopg.connect(empty_database_url) as connection:
+        assert connection.execute("select length(what) from noise").fetchone() == (60_000 * 32,)
+
+
 def test_a_database_with_anything_in_it_is_not_restored_into(
     url: str, empty_database_url: str, tmp_path: Path
 ):

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ from psycopg.rows import TupleRow
 
 from overture.store import embedded, migrate
 
-# Bytes of tables done, and of all tables.
+# Bytes done, and in all: of tables on the way out, of the file on the way back.
 Progress = Callable[[int, int], None]
 
 _DUMPING = re.compile(r'pg_dump: dumping contents of table "(.+)"')
@@ -64,7 +65,7 @@ def backup(
         unfinished.unlink(missing_ok=True)
 
 
-def restore(url: str, source: Path) -> None:
+def restore(url: str, source: Path, progress: Progress | None = None) -> None:
     """Bring a backup into an empty database, all of it or nothing.
 
     A backup of an older Overture needs `migrate` afterwards.
@@ -82,7 +83,7 @@ def restore(url: str, source: Path) -> None:
         version = connection.info.server_version
         role = connection.execute("select quote_ident(current_user)").fetchone()
     assert role
-    _replay(url, source, server_version=version, role=role[0])
+    _replay(url, source, progress, server_version=version, role=role[0])
     with psycopg.connect(url, autocommit=True) as connection:
         # Without statistics the first minutes' plans would be poor.
         _ = connection.execute("analyze")
@@ -185,7 +186,9 @@ def _anything_in(connection: Connection[TupleRow]) -> str | None:
     return found[0] if found else None
 
 
-def _replay(url: str, source: Path, *, server_version: int, role: str) -> None:
+def _replay(
+    url: str, source: Path, progress: Progress | None, *, server_version: int, role: str
+) -> None:
     """Send the archive as a script through psql, in one transaction.
 
     `pg_restore` alone would not do. A table whose owner gave up rights of his own (a ledger that
@@ -196,19 +199,23 @@ def _replay(url: str, source: Path, *, server_version: int, role: str) -> None:
     # The comment on an extension could only be made by whoever made the extension.
     script = [
         *(embedded.binary("pg_restore"), "--no-owner", "--no-privileges", "--no-comments"),
-        *("--file=-", source),
+        "--file=-",
     ]
     psql = ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--file=-"]
     with (
         _client("psql", url, *psql, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as sink,
         subprocess.Popen(
-            script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+            script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE
         ) as archive,
     ):
         assert sink.stdin
         assert sink.stderr
+        assert archive.stdin
         assert archive.stdout
         assert archive.stderr
+        # From a thread of its own, so that what the two programs say does not wait for what they read.
+        feeding = threading.Thread(target=_feed, args=(source, archive.stdin, progress))
+        feeding.start()
         complete = False
         try:
             _ = sink.stdin.write(b"begin;\n")
@@ -223,12 +230,26 @@ def _replay(url: str, source: Path, *, server_version: int, role: str) -> None:
             archive.kill()  # psql has refused something, and says below what.
             with suppress(BrokenPipeError):
                 sink.stdin.close()
+        feeding.join()
         refused = sink.stderr.read().decode(errors="replace").splitlines()
         damaged = archive.stderr.read().decode(errors="replace").splitlines()
     if sink.returncode:
         raise BackupProblem("The backup could not be restored: " + _last_words(refused))
     if not complete:
         raise BackupProblem(f"{source} is damaged: " + _last_words(damaged))
+
+
+def _feed(source: Path, sink: IO[bytes], progress: Progress | None) -> None:
+    """Gives the file to `pg_restore`, and tells how far it is."""
+    total = source.stat().st_size
+    done = 0
+    # Whoever reads it may have failed, and says so; or restoring was interrupted, and it is closed.
+    with source.open("rb") as file, suppress(BrokenPipeError, ValueError), sink:
+        while part := file.read(2**18):
+            _ = sink.write(part)
+            done += len(part)
+            if progress is not None:
+                progress(done, total)
 
 
 def _copy_script(source: IO[bytes], sink: IO[bytes], server_version: int) -> None:
