@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, MutableMapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,9 +15,12 @@ from overture.core.policy import PolicyBook
 from overture.core.seals import Secret
 from overture.settings import Settings
 from overture.store import durability, embedded, installation, migrate
-from overture.store.db import Database, Tx
+from overture.store.db import OPTIONS, WORK_OPTIONS, Database, Tx
 
 log = logging.getLogger(__name__)
+
+
+WORK_CONNECTIONS = 4
 
 
 class StartProblem(Exception):
@@ -74,8 +77,10 @@ def database(settings: Settings) -> Generator[str]:
 
 
 @asynccontextmanager
-async def opened_database(url: str, *, connections: int) -> AsyncGenerator[Database]:
-    db = await Database.open(url, connections=connections)
+async def opened_database(
+    url: str, *, connections: int, options: str = OPTIONS
+) -> AsyncGenerator[Database]:
+    db = await Database.open(url, connections=connections, options=options)
     try:
         yield db
     finally:
@@ -101,6 +106,17 @@ async def opened(url: str, *, connections: int = 10) -> AsyncGenerator[Installat
         assert secret is not None, "it is made once, and never taken away"
         clock = TestClock() if test_clock is not None else RealClock()
         yield Installation(db, clock, book or policies.load(policies.DEFAULT), secret)
+
+
+@asynccontextmanager
+async def opened_for_work(installation: Installation) -> AsyncGenerator[Installation]:
+    """The same, on connections of its own: what is due never keeps those who ask from theirs.
+
+    Raises Unavailable.
+    """
+    url = installation.db.url
+    async with opened_database(url, connections=WORK_CONNECTIONS, options=WORK_OPTIONS) as db:
+        yield replace(installation, db=db)
 
 
 def check_schema(url: str) -> None:

@@ -224,8 +224,11 @@ async def _answer(
         def capture_signals(self) -> Generator[None]:
             yield
 
-    async with app.opened(orders.url) as installation:
-        runner = make_runner(installation, orders.means)
+    async with (
+        app.opened(orders.url) as installation,
+        app.opened_for_work(installation) as at_work,
+    ):
+        runner = make_runner(at_work, orders.means)
         shared = share(installation.db, installation.clock, installation.book, runner.play)
         context = make_context(
             shared,

@@ -47,16 +47,22 @@ def work(settings: Settings, announce: Callable[[], None]) -> None:
 
     Raises StartProblem, DataProblem, MigrationProblem, Unavailable with what hinders the start.
     """
+    import uvloop  # noqa: PLC0415
+
     with app.database(settings) as url:
         app.check_schema(url)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         means = means_of(settings, f"http://{host}:{settings.port}")
-        asyncio.run(_work(url, means, announce))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_work(url, means, announce))
 
 
 async def _work(url: str, means: Means, announce: Callable[[], None]) -> None:
-    async with app.opened(url) as installation:
-        runner = make_runner(installation, means)
+    async with (
+        app.opened(url, connections=2) as installation,
+        app.opened_for_work(installation) as at_work,
+    ):
+        runner = make_runner(at_work, means)
         working = asyncio.create_task(runner.run())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

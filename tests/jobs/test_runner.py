@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+import msgspec
+
 from overture import ids
+from overture.actions import reminders
 from overture.clock import TestClock
 from overture.core.ids import MemberId
 from overture.core.jobs import (
@@ -22,10 +25,9 @@ from overture.core.jobs import (
 )
 from overture.core.sending import Event
 from overture.jobs.maker import READER, UNMADE, Maker
-from overture.jobs.runner import Outside, Queue, Runner, Within
+from overture.jobs.runner import BEGUN_MAX, Outside, Queue, Runner, Within
 from overture.store import jobs, outbox
 from overture.store.db import Database, Tx, all_rows
-from overture.store.jobs import Of
 from overture.store.outbox import Row
 from tests.cast import SIGN_UP
 from tests.jobs.conftest import Worked
@@ -179,6 +181,105 @@ async def test_a_queue_that_hangs_delays_no_other(worked: Worked):
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_what_falls_due_is_begun_beside_what_hangs(worked: Worked):
+    hangs, done = asyncio.Event(), asyncio.Event()
+
+    async def run(each: Job) -> Outcome:
+        if each.key == "hangs":
+            hangs.set()
+            await asyncio.Event().wait()
+        done.set()
+        return DONE
+
+    await add(worked, job(key="hangs"))
+    runner = runner_of(worked, {"mail": Outside(run)})
+    running = asyncio.create_task(runner.run())
+    await asyncio.wait_for(hangs.wait(), 30)
+
+    await add(worked, job(key="later"))
+    await asyncio.wait_for(done.wait(), 30)
+
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_work_goes_on_while_nothing_can_be_made(worked: Worked):
+    done = asyncio.Event()
+
+    async def run(each: Job) -> Outcome:
+        done.set()
+        return DONE
+
+    runner = runner_of(worked, {"mail": Outside(run)})
+    # What holds the readers of events up altogether.
+    await worked.town.do(lambda tx: tx.execute("alter table outbox_readers rename to gone"))
+    running = asyncio.create_task(runner.run())
+    await asyncio.sleep(0.1)
+
+    await add(worked, job())
+    await asyncio.wait_for(done.wait(), 30)
+
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_was_under_way_at_the_end_is_given_back(worked: Worked):
+    begun = asyncio.Event()
+
+    async def run(each: Job) -> Outcome:
+        if each.key == "hangs":
+            begun.set()
+            await asyncio.Event().wait()
+        return DONE
+
+    await add(worked, job(key="hangs"), job(key="quick"))
+    running = asyncio.create_task(runner_of(worked, {"mail": Outside(run)}).run())
+    await asyncio.wait_for(begun.wait(), 30)
+
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert [row[:2] for row in await left(worked)] == [("hangs", 1)]
+    (again,) = await worked.town.do(
+        lambda tx: jobs.claim(tx, "mail", SIGN_UP, limit=9, lease=timedelta(minutes=1))
+    )
+    assert again.tries == 2
+
+
+async def test_a_job_that_ends_its_process_each_time_is_given_up(worked: Worked):
+    tried: list[int] = []
+
+    async def run(each: Job) -> Outcome:
+        tried.append(each.tries)
+        return DONE
+
+    await add(worked, job())
+    runner = runner_of(worked, {"mail": Outside(run)})
+    for _ in range(BEGUN_MAX):
+        await worked.town.do(
+            lambda tx: jobs.claim(tx, "mail", SIGN_UP, limit=1, lease=timedelta(microseconds=1))
+        )
+
+    await runner.play(SIGN_UP)
+
+    assert tried == []
+    assert [row[1:3] for row in await left(worked)] == [(BEGUN_MAX + 1, True)]
+    await worked.town.do(lambda tx: jobs.replay(tx, None))
+    await runner.play(SIGN_UP)
+    assert tried == [1]
+
+
+async def test_what_is_put_off_to_the_past_does_not_go_round_and_round(worked: Worked):
+    async def run(tx: Tx, due: Sequence[Job], now: datetime) -> Sequence[Outcome]:
+        return [Moved(now)] * len(due)
+
+    await add(worked, job("a"))
+
+    await runner_of(worked, {"a": Within(run)}).play(SIGN_UP)
+
+    assert [row[:3] for row in await left(worked)] == [("1", 1, False)]
+
+
 async def test_a_queue_in_which_all_fails_rests(worked: Worked):
     tried: list[str] = []
 
@@ -220,6 +321,26 @@ async def test_a_members_work_is_done_in_order_where_it_matters(worked: Worked):
     assert done[3:] == ["a1", "a2", "a3"]
 
 
+async def test_members_take_turns_where_order_matters(worked: Worked):
+    done: list[str] = []
+
+    async def run(each: Job) -> Outcome:
+        done.append(each.key)
+        return DONE
+
+    ada, bo = ids.new(), ids.new()
+    await add(
+        worked,
+        *(job(key=f"a{number}", owner=ada) for number in range(50)),
+        *(job(key=f"b{number}", owner=bo) for number in range(3)),
+    )
+
+    await runner_of(worked, {"mail": Outside(run, at_once=1, in_order=True)}).play(SIGN_UP)
+
+    assert max(done.index(f"b{number}") for number in range(3)) < 7
+    assert [key for key in done if key[0] == "a"] == [f"a{number}" for number in range(50)]
+
+
 async def test_two_workers_never_hold_the_same_job(worked: Worked, database_url: str):
     await add(worked, *(job(key=str(number)) for number in range(200)))
     other = await Database.open(database_url, connections=2)
@@ -228,9 +349,7 @@ async def test_two_workers_never_hold_the_same_job(worked: Worked, database_url:
         found: list[Job] = []
         for _ in range(40):
             found += await db.writing(
-                lambda tx: jobs.claim(
-                    tx, Of("mail", in_order=False), SIGN_UP, limit=7, lease=timedelta(minutes=1)
-                )
+                lambda tx: jobs.claim(tx, "mail", SIGN_UP, limit=7, lease=timedelta(minutes=1))
             )
         return found
 
@@ -244,23 +363,97 @@ async def test_two_workers_never_hold_the_same_job(worked: Worked, database_url:
 async def test_a_job_whose_holder_died_is_done_by_another(worked: Worked):
     await add(worked, job())
     await worked.town.do(
-        lambda tx: jobs.claim(
-            tx, Of("mail", in_order=False), SIGN_UP, limit=1, lease=timedelta(milliseconds=1)
-        )
+        lambda tx: jobs.claim(tx, "mail", SIGN_UP, limit=1, lease=timedelta(milliseconds=1))
     )
     await asyncio.sleep(0.01)
 
     again = await worked.town.do(
-        lambda tx: jobs.claim(
-            tx, Of("mail", in_order=False), SIGN_UP, limit=1, lease=timedelta(minutes=1)
-        )
+        lambda tx: jobs.claim(tx, "mail", SIGN_UP, limit=1, lease=timedelta(minutes=1))
     )
 
     assert [each.tries for each in again] == [2]
 
 
+async def test_who_held_a_job_too_long_does_not_take_off_what_others_hold(worked: Worked):
+    await add(worked, job())
+
+    async def claim(lease: timedelta) -> Job:
+        (claimed,) = await worked.town.do(
+            lambda tx: jobs.claim(tx, "mail", SIGN_UP, limit=1, lease=lease)
+        )
+        return claimed
+
+    first = await claim(timedelta(microseconds=1))
+    second = await claim(timedelta(microseconds=1))
+    await worked.town.do(lambda tx: jobs.move(tx, [(second, Moved(SIGN_UP))]))
+    third = await claim(timedelta(minutes=1))
+
+    await worked.town.do(lambda tx: jobs.done(tx, [first, second]))
+    assert [row[:2] for row in await left(worked)] == [("1", third.tries)]
+
+    await worked.town.do(lambda tx: jobs.done(tx, [third]))
+    assert await left(worked) == []
+
+
+async def test_what_is_asked_for_while_it_is_being_done_is_done_again(worked: Worked):
+    begun, asked = asyncio.Event(), asyncio.Event()
+    done: list[int] = []
+
+    async def run(each: Job) -> Outcome:
+        begun.set()
+        await asked.wait()
+        done.append(each.tries)
+        return DONE
+
+    ada = ids.new()
+    await add(worked, job(owner=ada))
+    runner = runner_of(worked, {"mail": Outside(run)})
+    playing = asyncio.create_task(runner.play(SIGN_UP))
+    await asyncio.wait_for(begun.wait(), 30)
+
+    await add(worked, job(owner=ada, hours=1))
+    asked.set()
+    while not done:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await passes_real_time(worked)
+    await playing
+
+    assert done == [1, 2]
+    assert await left(worked) == []
+
+
+async def test_what_was_given_up_is_tried_anew_when_it_is_asked_for(worked: Worked):
+    outcomes: list[Outcome] = [Hopeless("There is no such address."), DONE]
+
+    async def run(each: Job) -> Outcome:
+        return outcomes.pop(0)
+
+    ada = ids.new()
+    runner = runner_of(worked, {"mail": Outside(run)})
+    await add(worked, job(owner=ada))
+    await runner.play(SIGN_UP)
+    assert [row[2] for row in await left(worked)] == [True]
+
+    await add(worked, job(owner=ada, hours=1))
+    await runner.play(SIGN_UP)
+
+    assert await left(worked) == []
+
+
+async def test_what_is_asked_for_twice_at_once_is_there_once_and_early(worked: Worked):
+    ada = ids.new()
+
+    await add(worked, *(job(owner=ada, hours=hours) for hours in (3, 1, 2)))
+
+    rows = await worked.town.look(lambda tx: all_rows(tx, "select due_at from jobs"))
+    assert rows == [(SIGN_UP + timedelta(hours=1),)]
+
+
 async def test_what_is_due_later_keeps_what_it_is_about(worked: Worked):
+    payloads: list[bytes] = []
+
     async def run(tx: Tx, due: Sequence[Job], now: datetime) -> Sequence[Outcome]:
+        payloads.extend(each.payload for each in due)
         return [
             Moved(now + timedelta(days=1)) if now < SIGN_UP + timedelta(days=2) else DONE
         ] * len(due)
@@ -272,6 +465,7 @@ async def test_what_is_due_later_keeps_what_it_is_about(worked: Worked):
     assert [row[:2] for row in await left(worked)] == [("1", 0)]
     await runner.play(SIGN_UP + timedelta(days=3))
     assert await left(worked) == []
+    assert [msgspec.json.decode(each) for each in payloads] == [{"text": "hello"}] * 3
 
 
 def test_waits_grow_fourfold_up_to_a_day_and_end():
@@ -313,6 +507,36 @@ async def test_each_event_is_read_once_by_whoever_comes_first(worked: Worked, da
     await other.close()
 
     assert sorted(seen) == sorted(f"kind.{number}" for number in range(600))
+
+
+async def test_the_clock_waits_for_whoever_reads_events_right_now(
+    worked: Worked, database_url: str
+):
+    await worked.town.member("ada", premium="premium_career")
+    await worked.town.member("grace", premium="premium_career")
+    (ada,), (grace,) = await worked.town.look(
+        lambda tx: all_rows(tx, "select id from members order by handle")
+    )
+    await worked.town.sends(ada, grace)
+    other = await Database.open(database_url, connections=2)
+    reading, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(tx: Tx, rows: Sequence[Row]) -> Sequence[NewJob]:
+        reading.set()
+        await goes_on.wait()
+        return await reminders.plan(tx, rows, worked.town.book)
+
+    elsewhere = asyncio.create_task(Maker(other, [slowly]).step())
+    await asyncio.wait_for(reading.wait(), 30)
+    playing = asyncio.create_task(worked.runner.play(SIGN_UP + timedelta(days=30)))
+    await asyncio.sleep(0.2)
+    assert not playing.done()
+
+    goes_on.set()
+    await asyncio.gather(elsewhere, playing)
+    await other.close()
+
+    assert len(await worked.told("inmail.reminded")) == 1
 
 
 async def test_an_event_that_commits_late_is_not_passed_over(worked: Worked):

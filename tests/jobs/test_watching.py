@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from overture.store import jobs
+from overture.store.migrate import migrations
 from tests.jobs.conftest import Worked
 
 
@@ -64,3 +66,20 @@ async def test_who_comes_back_within_a_month_is_watched_again(worked: Worked):
     await worked.passes(days=40)
 
     assert await _dates(worked, "credits.granted") == ["02 Mar 10:00"]
+
+
+async def test_who_was_there_before_there_was_due_work_is_told_what_comes(worked: Worked):
+    ada = await worked.town.member("ada", premium="premium_career")
+    grace = await worked.town.member("grace", premium="premium_career")
+    await worked.town.sends(ada, grace)
+    await worked.town.do(lambda tx: jobs.skip_to_now(tx, "jobs"))
+    (busy,) = (each.text for each in migrations() if each.name == "busy_jobs")
+    inserts = [each for each in busy.split(";") if "insert into jobs" in each]
+    assert len(inserts) == 2
+
+    for insert in inserts:
+        await worked.town.do(lambda tx, insert=insert: tx.execute(insert))
+    await worked.passes(days=40)
+
+    assert len(await worked.told("inmail.reminded")) == 1
+    assert await _dates(worked, "credits.granted") == ["28 Feb 10:00"] * 2

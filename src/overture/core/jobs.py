@@ -30,7 +30,11 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work that is being tried for the `tries`th time; `payload` is JSON."""
+    """Work that is being tried for the `tries`th time; `payload` is JSON.
+
+    `held` is the lease that it was taken with, as the database writes it: what became of the try is
+    written down only while nobody took it with another.
+    """
 
     number: int
     queue: str
@@ -39,6 +43,7 @@ class Job:
     due_at: datetime
     payload: bytes
     tries: int
+    held: str = "-infinity"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ crash neither forgets an event nor makes its jobs twice. Of several processes on
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from overture.core.jobs import DONE, Job, NewJob, Outcome
 from overture.live.horizon import Horizon
@@ -39,26 +40,26 @@ class Maker:
         # What was asked about gaps: when, up to which number, and who was writing then.
         self._doubt: tuple[float, int, frozenset[str]] | None = None
 
-    async def step(self) -> bool:
+    async def step(self, *, wait: bool = False) -> bool:
         """Reads what is new, up to a number of events; whether there may be more.
 
-        Raises Unavailable, Contended.
+        Where another process reads right now it is left to that one; or waited for, and then it is
+        certain that nothing that was there before is left unread. Raises Unavailable, Contended.
         """
         if not await self._db.reading(self._anything_new):
             return False
-        try:
-            return await self._db.writing(lambda tx: self._step(tx, ROWS_MAX)) == ROWS_MAX
-        except Unavailable:
-            raise
-        except Exception:  # noqa: BLE001  one of them is at fault: each by itself
-            log.warning("some events cannot be read together; one is read by itself")
-        try:
-            await self._db.writing(lambda tx: self._step(tx, 1))
-        except Unavailable:
-            raise
-        except Exception:
-            log.exception("no work can be made of an event; it is tried again later")
-            await self._db.writing(lambda tx: self._step(tx, 1, passed_over=True))
+        limit = ROWS_MAX
+        while limit:
+            try:
+                return await self._db.writing(partial(self._step, limit=limit, wait=wait)) == limit
+            except Unavailable:
+                raise
+            except Exception:
+                if limit == 1:
+                    log.exception("no work can be made of an event; it is tried again later")
+                # One of them is at fault: those before it are read without it.
+                limit //= 2
+        await self._db.writing(partial(self._step, limit=1, wait=wait, passed_over=True))
         return True
 
     async def anew(self, tx: Tx, jobs: Sequence[Job]) -> Sequence[Outcome]:
@@ -76,8 +77,9 @@ class Maker:
             return True
         return bool(await outbox.numbers_within(tx, Horizon(read.top).wanted(), 1))
 
-    async def _step(self, tx: Tx, limit: int, *, passed_over: bool = False) -> int:
-        read = await store.read_so_far(tx, READER)
+    async def _step(self, tx: Tx, limit: int, *, wait: bool, passed_over: bool = False) -> int:
+        await store.need_not_last(tx)
+        read = await store.read_so_far(tx, READER, wait=wait)
         if read is None:
             return 0
         horizon = Horizon(read.top, read.gaps)

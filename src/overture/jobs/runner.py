@@ -9,12 +9,26 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
 
 from overture import ids
 from overture.clock import Clock
-from overture.core.jobs import Again, Done, Hopeless, Job, Moved, Outcome, wait_after
+from overture.core.ids import MemberId
+from overture.core.jobs import (
+    DONE,
+    TRIES_MAX,
+    Again,
+    Done,
+    Hopeless,
+    Job,
+    Moved,
+    Outcome,
+    wait_after,
+)
 from overture.jobs.maker import Maker
 from overture.store import installation
 from overture.store import jobs as store
@@ -24,9 +38,13 @@ from overture.store.jobs import Of
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
+# What somebody else is at is asked about again after so long.
+AT_IT_SECONDS = 0.01
 # A queue in which everything fails rests before more of it is tried.
 FAILURES_IN_A_ROW = 3
 REST_SECONDS_MAX = 60
+# A job that ends the process that tries it would else do so for ever.
+BEGUN_MAX = 2 * TRIES_MAX
 # What is under way at the end may take so long before it is cut short.
 END_SECONDS = 1
 # Beyond the time that a try may take; then somebody else tries.
@@ -76,6 +94,8 @@ class Runner:
     _rests: dict[str, _Rest] = field(default_factory=dict[str, _Rest])
     _working: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    # After whose job a queue in which order matters goes on.
+    _turns: dict[str, MemberId] = field(default_factory=dict[str, MemberId])
     _playing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _ending: bool = False
 
@@ -106,7 +126,7 @@ class Runner:
 
     async def _play_a_step(self, until: datetime) -> bool:
         """Does what is due first; False where nothing is up to `until`."""
-        while await self.maker.step():
+        while await self.maker.step(wait=True):
             pass
         queues = await self._awake()
         these = _of(queues)
@@ -116,14 +136,14 @@ class Runner:
 
         async def arrive(tx: Tx) -> list[str]:
             await installation.set_test_clock(tx, due.at)
-            return await store.ready(tx, these, await self.clock.now(tx))
+            return await store.ready(tx, list(queues), await self.clock.now(tx))
 
-        ready = await self.db.writing(arrive)
-        for name in ready:
-            await self._work_off(name, queues[name])
-        if not ready:
+        done = 0
+        for name in await self.db.writing(arrive):
+            done += await self._work_off(name, queues[name])
+        if not done:
             # Somebody else is at it.
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(AT_IT_SECONDS)
         return True
 
     # Looking for work ---------------------------------------------------------------------------
@@ -139,7 +159,7 @@ class Runner:
     async def _tend(self) -> None:
         """Begins to work off every queue that has something to do."""
         queues = await self._awake()
-        idle = _of({name: each for name, each in queues.items() if name not in self._working})
+        idle = [name for name in queues if name not in self._working]
 
         async def look(tx: Tx) -> list[str]:
             return await store.ready(tx, idle, await self.clock.now(tx))
@@ -148,7 +168,9 @@ class Runner:
             task = asyncio.create_task(self._work_off_safely(name, queues[name]))
             self._working[name] = task
             task.add_done_callback(lambda _, name=name: self._working.pop(name, None))
-        await self._woken.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._woken.wait()
         self._woken.clear()
 
     async def _awake(self) -> Mapping[str, Queue]:
@@ -157,6 +179,8 @@ class Runner:
         queues = await self.queues()
         for gone in self._rests.keys() - queues.keys():
             del self._rests[gone]
+        for gone in self._turns.keys() - queues.keys():
+            del self._turns[gone]
         return {
             name: queue
             for name, queue in queues.items()
@@ -183,88 +207,168 @@ class Runner:
         except Exception:
             log.exception("the queue %s met a fault; it goes on", name)
 
-    async def _work_off(self, name: str, queue: Queue) -> None:
-        """Does what is due in a queue until nothing is, or the queue rests."""
+    async def _work_off(self, name: str, queue: Queue) -> int:
+        """Does what is due in a queue until nothing is, or the queue rests; how much was tried."""
         if isinstance(queue, Within):
-            await self._within(name, queue)
-        else:
-            await self._outside(name, queue)
+            return await self._within(name, queue)
+        return await self._outside(name, queue)
 
-    async def _within(self, name: str, queue: Within) -> None:
-        at_once, of = queue.at_once, Of(name, in_order=False)
+    async def _within(self, name: str, queue: Within) -> int:
+        tried, one_by_one = 0, 0
         while not self._rests_now(name):
-            claimed: list[Job] = []
+            taken: list[Job] = []
+            limit = 1 if one_by_one else queue.at_once
 
-            async def work(tx: Tx, claimed: list[Job] = claimed, limit: int = at_once) -> None:
+            async def work(tx: Tx, taken: list[Job] = taken, limit: int = limit) -> None:
                 now = await self.clock.now(tx)
-                lease = LEASE_MARGIN
-                claimed[:] = await store.claim(tx, of, now, limit=limit, lease=lease)
-                if claimed:
-                    outcomes = await queue.run(tx, claimed, now)
-                    await self._write_down(tx, list(zip(claimed, outcomes, strict=True)))
+                taken[:] = await store.take(tx, name, now, limit=limit)
+                if taken:
+                    outcomes = await queue.run(tx, taken, now)
+                    await self._write_down(tx, list(zip(taken, outcomes, strict=True)), now)
 
+            outcome: Outcome = DONE
             try:
                 await self.db.writing(work)
             except Unavailable:
                 raise
             except Exception as problem:
-                if len(claimed) > 1:
+                if len(taken) > 1:
                     # One of them is at fault: each by itself.
-                    at_once = 1
+                    one_by_one = len(taken)
                     continue
-                if not claimed:
+                if not taken:
                     raise
-                failed = _fault(claimed[0], problem)
-                await self.db.writing(
-                    lambda tx, each=(claimed[0], failed): self._write_down(tx, [each])
-                )
-                self._fared(name, failed)
-                continue
-            if not claimed:
-                return
-            self._fared(name, Done())
+                outcome = _fault(taken[0], problem)
+                await self.db.writing(partial(self._fail, taken[0], outcome))
+            if not taken:
+                break
+            self._fared(name, outcome)
+            tried += len(taken)
+            one_by_one = max(0, one_by_one - 1)
+        return tried
 
-    async def _outside(self, name: str, queue: Outside) -> None:
-        under_way: dict[asyncio.Task[Outcome], Job] = {}
-        of, lease = Of(name, queue.in_order), timedelta(seconds=queue.seconds) + LEASE_MARGIN
+    async def _outside(self, name: str, queue: Outside) -> int:
+        tried, under_way = 0, dict[asyncio.Task[Outcome], Job]()
+        became: list[tuple[Job, Outcome]] = []
+        loop = asyncio.get_running_loop()
+        heard = loop.time()
         try:
             while True:
                 free = 0 if self._rests_now(name) else queue.at_once - len(under_way)
-
-                async def claim(tx: Tx, free: int = free) -> list[Job]:
-                    now = await self.clock.now(tx)
-                    return await store.claim(tx, of, now, limit=free, lease=lease)
-
-                for job in await self.db.writing(claim) if free else ():
-                    under_way[asyncio.create_task(_tried(queue, job))] = job
-                if not under_way:
-                    return
-                over, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                became = [(under_way[task], task.result()) for task in over]
-                await self.db.writing(lambda tx, became=became: self._write_down(tx, became))
-                for task in over:
-                    del under_way[task]
-                for _, outcome in became:
-                    self._fared(name, outcome)
+                try:
+                    claimed = await self._next(name, queue, became, free)
+                except Unavailable:
+                    # What is under way may end meanwhile, and what became of it should be known.
+                    if not under_way and not became:
+                        raise
+                    if loop.time() - heard > LEASE_MARGIN.total_seconds():
+                        raise
+                    await asyncio.sleep(POLL_SECONDS)
+                else:
+                    heard = loop.time()
+                    became = []
+                    tried += len(claimed)
+                    for job in claimed:
+                        under_way[asyncio.create_task(_tried(queue, job))] = job
+                if not under_way and not became:
+                    return tried
+                if under_way:
+                    await asyncio.wait(
+                        under_way, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    )
+                became += self._over(name, under_way)
         finally:
-            for task in under_way:
-                task.cancel()
+            if under_way or became:
+                await self._give_back(name, under_way, became)
 
-    async def _write_down(self, tx: Tx, became: Sequence[tuple[Job, Outcome]]) -> None:
+    async def _next(
+        self, name: str, queue: Outside, became: Sequence[tuple[Job, Outcome]], free: int
+    ) -> list[Job]:
+        """Writes down what became of jobs, and claims as many as are `free` to be begun."""
+        if not became and not free:
+            return []
+        lease = timedelta(seconds=queue.seconds) + LEASE_MARGIN
+
+        async def work(tx: Tx) -> list[Job]:
+            await store.need_not_last(tx)
+            now = await self.clock.now(tx)
+            await self._write_down(tx, became, now)
+            if not free:
+                return []
+            if queue.in_order:
+                after = self._turns.setdefault(name, _anywhere())
+                claimed = await store.claim_in_order(
+                    tx, name, now, limit=free, lease=lease, after=after
+                )
+            else:
+                claimed = await store.claim(tx, name, now, limit=free, lease=lease)
+            for job in claimed:
+                if job.tries > BEGUN_MAX:
+                    await store.park(tx, job, "Each time it was begun, the process ended.")
+            return [job for job in claimed if job.tries <= BEGUN_MAX]
+
+        claimed = await self.db.writing(work)
+        if claimed:
+            self._turns[name] = claimed[-1].owner
+        return claimed
+
+    def _over(
+        self, name: str, under_way: dict[asyncio.Task[Outcome], Job]
+    ) -> list[tuple[Job, Outcome]]:
+        """Takes out what is over, with what became of it."""
+        over = [task for task in under_way if task.done()]
+        became = [
+            (under_way.pop(task), Again("It was cut short.") if task.cancelled() else task.result())
+            for task in over
+        ]
+        for _, outcome in became:
+            self._fared(name, outcome)
+        return became
+
+    async def _give_back(
+        self,
+        name: str,
+        under_way: dict[asyncio.Task[Outcome], Job],
+        became: list[tuple[Job, Outcome]],
+    ) -> None:
+        """Cuts short what is under way, so that somebody else may try it at once."""
+        became += self._over(name, under_way)
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+        async def work(tx: Tx) -> None:
+            await self._write_down(tx, became, await self.clock.now(tx))
+            await store.release(tx, list(under_way.values()))
+
+        with suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await self.db.writing(work)
+
+    async def _write_down(
+        self, tx: Tx, became: Sequence[tuple[Job, Outcome]], now: datetime
+    ) -> None:
         await store.done(tx, [job for job, outcome in became if isinstance(outcome, Done)])
-        await store.move(tx, [(job, to) for job, to in became if isinstance(to, Moved)])
+        moved = [(job, to) for job, to in became if isinstance(to, Moved) and to.due_at > now]
+        await store.move(tx, moved)
         for job, outcome in became:
             match outcome:
-                case Again(why):
-                    wait = wait_after(job.tries, random.random())  # noqa: S311
-                    if wait is None:
-                        await store.park(tx, job, why)
-                    else:
-                        await store.again(tx, job, wait, why)
-                case Hopeless(why):
-                    await store.park(tx, job, why)
+                case Again() | Hopeless():
+                    await self._fail(job, outcome, tx)
+                case Moved(due_at) if due_at <= now:
+                    # It would be done over and over.
+                    await self._fail(job, Again("It was put off to an instant that is past."), tx)
                 case Done() | Moved():
                     pass
+
+    async def _fail(self, job: Job, outcome: Again | Hopeless, tx: Tx) -> None:
+        wait = None
+        if isinstance(outcome, Again):
+            wait = wait_after(job.tries, random.random())  # noqa: S311
+        if wait is None:
+            await store.park(tx, job, outcome.why)
+        else:
+            await store.again(tx, job, wait, outcome.why)
 
     # How queues fare ----------------------------------------------------------------------------
 
@@ -288,6 +392,10 @@ def _of(queues: Mapping[str, Queue]) -> list[Of]:
     return [
         Of(name, isinstance(queue, Outside) and queue.in_order) for name, queue in queues.items()
     ]
+
+
+def _anywhere() -> MemberId:
+    return MemberId(str(UUID(int=random.getrandbits(128))))
 
 
 async def _tried(queue: Outside, job: Job) -> Outcome:

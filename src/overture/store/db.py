@@ -23,22 +23,26 @@ T = TypeVar("T")
 # A connection inside a transaction, or one that only reads.
 Tx = AsyncConnection[tuple[Any, ...]]
 
+_SETTINGS = (
+    "timezone=UTC",
+    "statement_timeout=30s",
+    "lock_timeout=10s",
+    "idle_in_transaction_session_timeout=60s",
+    "enable_seqscan=off",
+    "enable_hashjoin=off",
+    "enable_mergejoin=off",
+)
+# One plan for good, the one that is right for a full table: nested loops over indexes. Planning anew
+# each time costs more than a small batch itself, and statistics of a growing table are always stale: a
+# hash join over what was thought to be a small index took the facts of a batch from 2 to 36 ms. Work
+# over whole tables opens connections of its own.
 OPTIONS = " ".join(
-    f"-c {setting}"
-    for setting in (
-        "timezone=UTC",
-        "statement_timeout=30s",
-        "lock_timeout=10s",
-        "idle_in_transaction_session_timeout=60s",
-        # One plan for good, the one that is right for a full table: nested loops over indexes.
-        # Planning anew each time costs more than a small batch itself, and statistics of a growing
-        # table are always stale: a hash join over what was thought to be a small index took the
-        # facts of a batch from 2 to 36 ms. Work over whole tables opens connections of its own.
-        "plan_cache_mode=force_generic_plan",
-        "enable_seqscan=off",
-        "enable_hashjoin=off",
-        "enable_mergejoin=off",
-    )
+    f"-c {setting}" for setting in (*_SETTINGS, "plan_cache_mode=force_generic_plan")
+)
+# For tables that are empty now and full a minute later, where the plan for the one is not the plan for
+# the other: to take 100 jobs off went through all of them for each.
+WORK_OPTIONS = " ".join(
+    f"-c {setting}" for setting in (*_SETTINGS, "plan_cache_mode=force_custom_plan")
 )
 ATTEMPTS = 8
 # How long a connection is waited for before it is asked for again.
@@ -68,11 +72,11 @@ class Database:
         self.committed: Callable[[], None] | None = None
 
     @classmethod
-    async def open(cls, url: str, *, connections: int = 10) -> "Database":
+    async def open(cls, url: str, *, connections: int = 10, options: str = OPTIONS) -> "Database":
         """Connects. Raises Unavailable when nothing answers within 30 seconds."""
         pool: AsyncConnectionPool[Tx] = AsyncConnectionPool(
             url,
-            kwargs={"autocommit": True, "options": OPTIONS, "prepare_threshold": 2},
+            kwargs={"autocommit": True, "options": options, "prepare_threshold": 2},
             min_size=2,
             max_size=connections,
             # An attempt is given up soon; the next request for a connection makes another.

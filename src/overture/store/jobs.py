@@ -16,9 +16,17 @@ from overture.store.pages import Page, page_of
 
 
 async def add(tx: Tx, jobs: Sequence[NewJob]) -> None:
-    """Adds what is not there yet, and makes what is there due as early as it is wanted now."""
-    if jobs:
-        await tx.execute(_ADD, (as_json([_row(each) for each in jobs]),))
+    """Adds what is not there yet, and makes what is there due as early as it is wanted now.
+
+    What was given up is tried anew. What is being done right now is done again after that.
+    """
+    wanted: dict[tuple[str, MemberId, str], NewJob] = {}
+    for job in jobs:
+        key = (job.queue, job.owner, job.key)
+        if key not in wanted or job.due_at < wanted[key].due_at:
+            wanted[key] = job
+    if wanted:
+        await tx.execute(_ADD, (as_json([_row(each) for each in wanted.values()]),))
 
 
 async def drop_of(tx: Tx, member: MemberId, queues: Sequence[str]) -> None:
@@ -33,6 +41,15 @@ async def drop_queue(tx: Tx, queue: str) -> None:
 # Doing ----------------------------------------------------------------------------------------------
 
 
+async def need_not_last(tx: Tx) -> None:
+    """The commit of this transaction does not wait for the disk.
+
+    For what is done again where a crash of the database takes it back: that events were read, with the
+    jobs that were made of them, and that something on the outside was done.
+    """
+    await tx.execute("set local synchronous_commit = off")
+
+
 @dataclass(frozen=True, slots=True)
 class Of:
     """A queue; `in_order`: of a member's jobs in it none is ready before the earlier ones are over."""
@@ -41,22 +58,38 @@ class Of:
     in_order: bool
 
 
-async def ready(tx: Tx, queues: Sequence[Of], now: datetime) -> list[str]:
-    """Which of these queues have something to do."""
-    return [row[0] for row in await all_rows(tx, _READY, _these(queues) | {"now": now})]
+async def ready(tx: Tx, queues: Sequence[str], now: datetime) -> list[str]:
+    """Which of these queues have something to do; where order matters it may have to wait yet."""
+    params = {"queues": list(queues), "now": now}
+    return [row[0] for row in await all_rows(tx, _READY, params)]
 
 
-async def claim(tx: Tx, of: Of, now: datetime, *, limit: int, lease: timedelta) -> list[Job]:
+async def take(tx: Tx, queue: str, now: datetime, *, limit: int) -> list[Job]:
+    """Takes up to `limit` of a queue's ready jobs, the earliest first, until this transaction ends."""
+    params = {"queue": queue, "now": now, "limit": limit}
+    return [Job(*row) for row in await all_rows(tx, _TAKE, params)]
+
+
+async def claim(tx: Tx, queue: str, now: datetime, *, limit: int, lease: timedelta) -> list[Job]:
     """Takes up to `limit` of a queue's ready jobs, the earliest first, for as long as the lease."""
-    params = {
-        "queue": of.queue,
-        "in_order": of.in_order,
-        "now": now,
-        "limit": limit,
-        "lease": lease,
-    }
+    params = {"queue": queue, "now": now, "limit": limit, "lease": lease}
     found = await all_rows(tx, _CLAIM, params)
     return sorted((Job(*row) for row in found), key=lambda job: (job.due_at, job.number))
+
+
+async def claim_in_order(
+    tx: Tx, queue: str, now: datetime, *, limit: int, lease: timedelta, after: MemberId
+) -> list[Job]:
+    """Takes of up to `limit` members the job made first, where it is ready; for the lease.
+
+    Members take turns: those whose ids follow `after` come first. What waits behind a job that is not
+    ready is never looked at, so that it costs nothing.
+    """
+    params = {"queue": queue, "now": now, "limit": limit, "lease": lease, "after": after}
+    found = await all_rows(tx, _CLAIM_IN_ORDER, params)
+    return sorted(
+        (Job(*row) for row in found), key=lambda job: (job.owner <= after, job.owner, job.number)
+    )
 
 
 async def done(tx: Tx, jobs: Sequence[Job]) -> None:
@@ -68,7 +101,7 @@ async def done(tx: Tx, jobs: Sequence[Job]) -> None:
 async def move(tx: Tx, moved: Sequence[tuple[Job, Moved]]) -> None:
     """Makes these due later."""
     rows = [
-        {"number": job.number, "tries": job.tries, "due_at": to.due_at, "payload": to.payload}
+        {"number": job.number, "held": job.held, "due_at": to.due_at, "payload": to.payload}
         for job, to in moved
     ]
     if rows:
@@ -77,17 +110,15 @@ async def move(tx: Tx, moved: Sequence[tuple[Job, Moved]]) -> None:
 
 async def again(tx: Tx, job: Job, wait: timedelta, problem: str) -> None:
     """Lets it be tried again after `wait` of the real clock."""
-    params = {"number": job.number, "tries": job.tries, "wait": wait, "problem": problem}
-    await tx.execute(_AGAIN, params)
+    await tx.execute(_AGAIN, _failed(job, problem) | {"wait": wait})
 
 
 async def park(tx: Tx, job: Job, problem: str) -> None:
-    params = {"number": job.number, "tries": job.tries, "problem": problem}
-    await tx.execute(_PARK, params)
+    await tx.execute(_PARK, _failed(job, problem))
 
 
 async def release(tx: Tx, jobs: Sequence[Job]) -> None:
-    """Gives back what was not tried: whoever held it ends."""
+    """Lets others try these now: whoever held them ends."""
     if jobs:
         await tx.execute(_RELEASE, (_held(jobs),))
 
@@ -102,7 +133,12 @@ class Due:
 
 async def first_due(tx: Tx, queues: Sequence[Of], until: datetime) -> Due | None:
     """The earliest job up to an instant that is ready or being done; not what is to be tried again."""
-    row = await one_row(tx, _FIRST_DUE, _these(queues) | {"until": until})
+    params = {
+        "queues": [each.queue for each in queues],
+        "in_order": [each.in_order for each in queues],
+        "until": until,
+    }
+    row = await one_row(tx, _FIRST_DUE, params)
     return None if row is None else Due(*row)
 
 
@@ -158,9 +194,10 @@ class Read:
     gaps: list[tuple[int, int]]
 
 
-async def read_so_far(tx: Tx, reader: str) -> Read | None:
-    """Keeps other processes from reading on meanwhile; None where one does right now."""
-    row = await one_row(tx, _READ_SO_FAR, (reader,))
+async def read_so_far(tx: Tx, reader: str, *, wait: bool) -> Read | None:
+    """Keeps other processes from reading on meanwhile. Where one does right now, it is waited for, or
+    the answer is None."""
+    row = await one_row(tx, _READ_SO_FAR_WAITING if wait else _READ_SO_FAR, (reader,))
     return None if row is None else Read(row[0], msgspec.json.decode(row[1], type=_GAPS))
 
 
@@ -183,13 +220,6 @@ async def skip_to_now(tx: Tx, reader: str) -> None:
 _GAPS = list[tuple[int, int]]
 
 
-def _these(queues: Sequence[Of]) -> dict[str, object]:
-    return {
-        "queues": [each.queue for each in queues],
-        "in_order": [each.in_order for each in queues],
-    }
-
-
 def _row(job: NewJob) -> dict[str, object]:
     return {
         "owner_id": job.owner,
@@ -201,21 +231,140 @@ def _row(job: NewJob) -> dict[str, object]:
 
 
 def _held(jobs: Sequence[Job]) -> str:
-    return as_json([{"number": job.number, "tries": job.tries} for job in jobs])
+    return as_json([{"number": job.number, "held": job.held} for job in jobs])
 
 
+def _failed(job: Job, problem: str) -> dict[str, object]:
+    return {"number": job.number, "held": job.held, "tries": job.tries, "problem": problem}
+
+
+# A lease that is a little longer is another lease: whoever holds it will not take the job off.
 _ADD = """
     insert into jobs as j (owner_id, queue, key, due_at, payload)
     select r.owner_id, r.queue, r.key, r.due_at, r.payload
     from json_to_recordset(%s) as r (owner_id uuid, queue text, key text, due_at timestamptz,
         payload json)
-    on conflict (owner_id, queue, key) do update set due_at = excluded.due_at
-    where j.due_at > excluded.due_at
+    on conflict (owner_id, queue, key) do update
+    set due_at = least(j.due_at, excluded.due_at),
+        held_until = case
+            when j.held_until > clock_timestamp() then j.held_until + interval '1 microsecond'
+            else j.held_until end,
+        not_before = case when j.parked_at is null then j.not_before else '-infinity' end,
+        tries = case when j.parked_at is null then j.tries else 0 end,
+        problem = case when j.parked_at is null then j.problem end,
+        parked_at = null
+    where j.due_at > excluded.due_at or j.parked_at is not null or j.held_until > clock_timestamp()
 """
 _DROP_OF = "delete from jobs where owner_id = %s and queue = any (%s)"
 _IS_READY = """
     j.parked_at is null and j.due_at <= %(now)s and j.not_before <= clock_timestamp()
         and j.held_until <= clock_timestamp()
+"""
+_COLUMNS = "j.number, j.queue, j.owner_id, j.key, j.due_at, j.payload"
+_READY = f"""
+    select q.queue
+    from unnest(%(queues)s::text[]) as q (queue)
+    where exists (select from jobs j where j.queue = q.queue and {_IS_READY})
+"""
+_TAKE = f"""
+    select {_COLUMNS}, j.tries + 1, j.held_until::text
+    from jobs j
+    where j.queue = %(queue)s and {_IS_READY}
+    order by j.due_at, j.number
+    limit %(limit)s
+    for update skip locked
+"""
+_HOLD = f"""
+    update jobs j
+    set held_until = clock_timestamp() + %(lease)s, tries = j.tries + 1
+    from chosen c
+    where j.number = c.number
+    returning {_COLUMNS}, j.tries, j.held_until::text
+"""
+_CLAIM = f"""
+    with chosen as materialized (
+        select j.number
+        from jobs j
+        where j.queue = %(queue)s and {_IS_READY}
+        order by j.due_at, j.number
+        limit %(limit)s
+        for update skip locked
+    )
+    {_HOLD}
+"""
+_FIRST_OF_NEXT = """
+    select f.owner_id, f.number, f.due_at, f.not_before, f.held_until
+    from jobs f
+    where f.queue = %(queue)s and f.parked_at is null
+"""
+# From one member's first job to the next member's, until there are enough that are ready.
+_CLAIM_IN_ORDER = f"""
+    with recursive following as (
+        ({_FIRST_OF_NEXT} and f.owner_id > %(after)s order by f.owner_id, f.number limit 1)
+        union all
+        select n.*
+        from following m
+        cross join lateral (
+            {_FIRST_OF_NEXT} and f.owner_id > m.owner_id order by f.owner_id, f.number limit 1
+        ) n
+    ),
+    others as (
+        ({_FIRST_OF_NEXT} and f.owner_id <= %(after)s order by f.owner_id, f.number limit 1)
+        union all
+        select n.*
+        from others m
+        cross join lateral (
+            {_FIRST_OF_NEXT} and f.owner_id > m.owner_id and f.owner_id <= %(after)s
+            order by f.owner_id, f.number
+            limit 1
+        ) n
+    ),
+    first as materialized (
+        select f.number
+        from (select * from following union all select * from others) f
+        where f.due_at <= %(now)s and f.not_before <= clock_timestamp()
+            and f.held_until <= clock_timestamp()
+        limit %(limit)s
+    ),
+    chosen as materialized (
+        select j.number
+        from first f
+        join jobs j on j.number = f.number
+        where {_IS_READY}
+        for update of j skip locked
+    )
+    {_HOLD}
+"""
+_DONE = """
+    delete from jobs j
+    using json_to_recordset(%s) as r (number bigint, held timestamptz)
+    where j.number = r.number and j.held_until = r.held
+"""
+_RELEASE = """
+    update jobs j
+    set held_until = '-infinity'
+    from json_to_recordset(%s) as r (number bigint, held timestamptz)
+    where j.number = r.number and j.held_until = r.held
+"""
+_MOVE = """
+    update jobs j
+    set due_at = r.due_at, payload = coalesce(r.payload, j.payload), held_until = '-infinity',
+        tries = 0, problem = null
+    from json_to_recordset(%s) as r (number bigint, held timestamptz, due_at timestamptz,
+        payload json)
+    where j.number = r.number and j.held_until = r.held
+"""
+_AGAIN = """
+    update jobs
+    set tries = %(tries)s, not_before = clock_timestamp() + %(wait)s, held_until = '-infinity',
+        problem = %(problem)s
+    where number = %(number)s and held_until = %(held)s
+"""
+_PARK = """
+    update jobs
+    set tries = %(tries)s, parked_at = clock_timestamp(), held_until = '-infinity',
+        problem = %(problem)s
+    where number = %(number)s and held_until = %(held)s
 """
 _IS_FIRST = """
     not exists (
@@ -223,64 +372,9 @@ _IS_FIRST = """
         where e.queue = j.queue and e.owner_id = j.owner_id and e.number < j.number
             and e.parked_at is null)
 """
-_QUEUES = "unnest(%(queues)s::text[], %(in_order)s::boolean[]) as q (queue, in_order)"
-_READY = f"""
-    select q.queue
-    from {_QUEUES}
-    where exists (
-        select from jobs j
-        where j.queue = q.queue and {_IS_READY} and (not q.in_order or {_IS_FIRST}))
-"""
-# The conditions stand again in the update: of two that chose the same job, the second finds it held.
-_CLAIM = f"""
-    with chosen as materialized (
-        select j.owner_id, j.queue, j.key
-        from jobs j
-        where j.queue = %(queue)s and {_IS_READY} and (not %(in_order)s or {_IS_FIRST})
-        order by j.due_at, j.number
-        limit %(limit)s
-        for update skip locked
-    )
-    update jobs j
-    set held_until = clock_timestamp() + %(lease)s, tries = j.tries + 1
-    from chosen c
-    where j.owner_id = c.owner_id and j.queue = c.queue and j.key = c.key and {_IS_READY}
-    returning j.number, j.queue, j.owner_id, j.key, j.due_at, j.payload, j.tries
-"""
-_DONE = """
-    delete from jobs j
-    using json_to_recordset(%s) as r (number bigint, tries integer)
-    where j.number = r.number and j.tries = r.tries
-"""
-_RELEASE = """
-    update jobs j
-    set held_until = '-infinity', tries = j.tries - 1
-    from json_to_recordset(%s) as r (number bigint, tries integer)
-    where j.number = r.number and j.tries = r.tries
-"""
-_MOVE = """
-    update jobs j
-    set due_at = r.due_at, payload = coalesce(r.payload, j.payload), held_until = '-infinity',
-        tries = 0, problem = null
-    from json_to_recordset(%s) as r (number bigint, tries integer, due_at timestamptz, payload json)
-    where j.number = r.number and j.tries = r.tries
-"""
-# What failed within a transaction was counted in it, and is not counted any more.
-_AGAIN = """
-    update jobs
-    set tries = %(tries)s, not_before = clock_timestamp() + %(wait)s, held_until = '-infinity',
-        problem = %(problem)s
-    where number = %(number)s and tries <= %(tries)s
-"""
-_PARK = """
-    update jobs
-    set tries = %(tries)s, parked_at = clock_timestamp(), held_until = '-infinity',
-        problem = %(problem)s
-    where number = %(number)s and tries <= %(tries)s
-"""
 _FIRST_DUE = f"""
     select f.due_at, f.held
-    from {_QUEUES}
+    from unnest(%(queues)s::text[], %(in_order)s::boolean[]) as q (queue, in_order)
     cross join lateral (
         select j.due_at, j.held_until > clock_timestamp() as held
         from jobs j
@@ -304,19 +398,45 @@ _REPLAY = """
     where parked_at is not null and (%(number)s::bigint is null or number = %(number)s)
     returning number
 """
+# What is due later is most of all, and is not counted: it is walked over from queue to queue.
 _WAITING = """
-    select queue,
-        count(*) filter (where parked_at is null and due_at <= %(now)s),
-        count(*) filter (where parked_at is null and problem is not null),
-        count(*) filter (where parked_at is not null),
-        min(due_at) filter (where parked_at is null and due_at <= %(now)s)
-    from jobs
-    group by queue
-    order by queue
+    with recursive known as (
+        (select j.queue from jobs j where j.parked_at is null order by j.queue limit 1)
+        union all
+        select n.queue
+        from known k
+        cross join lateral (
+            select j.queue
+            from jobs j
+            where j.parked_at is null and j.queue > k.queue
+            order by j.queue
+            limit 1
+        ) n
+    ),
+    parked as (
+        select j.queue, count(*) as count from jobs j where j.parked_at is not null group by j.queue
+    ),
+    failing as (
+        select j.queue, count(*) as count
+        from jobs j
+        where j.problem is not null and j.parked_at is null
+        group by j.queue
+    )
+    select q.queue, d.count, coalesce(f.count, 0), coalesce(p.count, 0), d.oldest
+    from (select queue from known union select queue from parked) q
+    cross join lateral (
+        select count(*) as count, min(j.due_at) as oldest
+        from jobs j
+        where j.queue = q.queue and j.parked_at is null and j.due_at <= %(now)s
+    ) d
+    left join parked p on p.queue = q.queue
+    left join failing f on f.queue = q.queue
+    order by q.queue
 """
 _READ_SO_FAR = """
     select top, gaps from outbox_readers where name = %s for update skip locked
 """
+_READ_SO_FAR_WAITING = "select top, gaps from outbox_readers where name = %s for update"
 _REMEMBER_READ = "update outbox_readers set top = %s, gaps = %s where name = %s"
 _SKIP_TO_NOW = """
     update outbox_readers
