@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from overture.actions import closing, members, network
+from overture.actions import closing, conversations, members, network, reminders
+from overture.actions.conversations import Ask
 from overture.core.ids import ConversationId, MemberId
 from overture.core.policy import Outcome
 from overture.core.sending import Respond, Withdraw
-from overture.store import installation
-from overture.store.db import all_rows
+from overture.store import installation, jobs
+from overture.store.db import Tx, all_rows
 from tests.cast import SIGN_UP
 from tests.jobs.conftest import Worked
 
@@ -113,6 +115,59 @@ async def test_none_comes_once_the_reason_is_gone(worked: Worked, gone: Any):
 
     await worked.passes(days=30)
     assert await worked.told("inmail.reminded") == []
+
+
+async def test_none_comes_where_the_answer_is_just_being_committed(worked: Worked):
+    _, grace, sent = await letter(worked)
+    worked.town.pass_by(hours=48)
+    answer = Ask(Respond(grace, sent, Outcome.DECLINED))
+    reminding: list[asyncio.Task[None]] = []
+
+    async def slowly(tx: Tx) -> None:
+        await conversations.act(tx, [answer], worked.town.now, worked.town.book)
+        reminding.append(asyncio.create_task(worked.runner.play(worked.town.now)))
+        await until_somebody_waits(worked)
+
+    await worked.town.db.writing(slowly)
+    await reminding[0]
+
+    assert await worked.told("inmail.reminded") == []
+
+
+async def test_who_leaves_while_they_are_reminded_waits_for_it(worked: Worked):
+    _, grace, _ = await letter(worked)
+    await worked.passes(hours=1)
+    leaving: list[asyncio.Task[object]] = []
+    attempts = {"reminding": 0, "leaving": 0}
+
+    async def leave(tx: Tx) -> None:
+        attempts["leaving"] += 1
+        await closing.close(tx, grace, worked.town.now, worked.town.book)
+
+    async def remind(tx: Tx) -> None:
+        attempts["reminding"] += 1
+        due = await jobs.take(tx, reminders.QUEUE, SIGN_UP + timedelta(days=3), limit=9)
+        leaving.append(asyncio.create_task(worked.town.db.writing(leave)))
+        await until_somebody_waits(worked)
+        await reminders.remind(tx, due, SIGN_UP + timedelta(hours=48), worked.town.book)
+
+    await worked.town.db.writing(remind)
+    await leaving[0]
+
+    # Neither met the other in a way that only a second attempt resolves.
+    assert attempts == {"reminding": 1, "leaving": 1}
+    assert len(await worked.told("inmail.reminded")) == 1
+
+
+async def until_somebody_waits(worked: Worked) -> None:
+    """Until a transaction waits for the row of another."""
+    waiting = """
+        select from pg_stat_activity
+        where wait_event_type = 'Lock' and datname = current_database()
+    """
+    async with asyncio.timeout(30):
+        while not await worked.town.look(lambda tx: all_rows(tx, waiting)):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def test_what_is_too_late_after_an_outage_is_left_out(worked: Worked):

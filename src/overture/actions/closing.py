@@ -60,6 +60,7 @@ async def close(tx: Tx, member: MemberId, now: datetime, book: PolicyBook) -> bo
         return Refusal.NO_SUCH_MEMBER
     if not is_open:
         return False
+    await store.drop_due(tx, member)
     waiting = await store.pending(tx, member)
     for start in range(0, len(waiting), _CHUNK):
         await _end(tx, member, waiting[start : start + _CHUNK], now, book)

@@ -27,6 +27,14 @@ async def lock(tx: Tx, member: MemberId) -> bool | None:
     return None if row is None else bool(row[0])
 
 
+async def drop_due(tx: Tx, member: MemberId) -> None:
+    """Nothing is done for the member any more. Whoever is doing something now is waited for.
+
+    To be called before any other row is locked: work locks what it is about after its job.
+    """
+    await tx.execute(_DROP_DUE, (member,))
+
+
 async def pending(tx: Tx, member: MemberId) -> list[Pending]:
     """What waits for an answer, in the order of those on the other side."""
     return [Pending(*row) for row in await all_rows(tx, _PENDING, (member,))]
@@ -106,6 +114,8 @@ def _without_name(value: Any, member: MemberId) -> Any:
 
 
 _LOCK = "select closed_at is null from members where id = %s for update"
+# What other systems are to hear of stays: that the account was closed is a part of it.
+_DROP_DUE = "delete from jobs where owner_id = %s and queue not like 'webhook:%%'"
 _PENDING = """
     select i.conversation_id, i.begun
     from inbox i
@@ -315,8 +325,6 @@ _ERASURE: Sequence[Any] = (
     "delete from account_links where member_id = %(member)s",
     "delete from mails where member_id = %(member)s",
     "delete from failing_addresses where member_id = %(member)s",
-    # What other systems are to hear of stays: that the account was closed is a part of it.
-    "delete from jobs where owner_id = %(member)s and queue not like 'webhook:%%'",
     _FREE_HANDLE,
     _FREE_EXTERNAL_ID,
     "delete from photos where owner_id = %(member)s",
