@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,15 @@ def person(
     made.pages.append(made.page)
     made.watch()
     return made
+
+
+def comes(page: Page, true: Callable[[], bool]) -> None:
+    """Waits for what the page itself does not show."""
+    for _ in range(PATIENCE // 50):
+        if true():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("It never came.")
 
 
 def settle(page: Page) -> None:

@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from overture.actions import members
 from overture.actions.members import PreferenceChanges
 from tests.browser.network import Member, Network
-from tests.browser.people import NARROW, PATIENCE, WIDE, Person
+from tests.browser.people import NARROW, WIDE, Person, comes
 
 Visit = Callable[..., Person]
 
@@ -66,15 +66,6 @@ def sent(network: Network, sender: Member) -> int:
 
 def drafts(network: Network, owner: Member) -> int:
     return network.count("select count(*) from drafts where owner_id = %s", owner.id)
-
-
-def comes(page: Page, true: Callable[[], bool]) -> None:
-    """Waits for what the server is told without the page's waiting for it."""
-    for _ in range(PATIENCE // 50):
-        if true():
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError("It never came.")
 
 
 def test_undo_brings_the_letter_back_with_the_focus_in_it(

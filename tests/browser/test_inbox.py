@@ -8,8 +8,10 @@ from collections.abc import Callable
 from playwright.sync_api import Locator, Route, expect
 
 from overture.core.ids import ConversationId
-from tests.browser.network import Network
-from tests.browser.people import NARROW, Person
+from overture.core.policy import Outcome
+from overture.core.sending import Withdraw
+from tests.browser.network import Member, Network
+from tests.browser.people import NARROW, Person, comes, settle
 
 CAREER = "premium_career"
 Visit = Callable[..., Person]
@@ -116,29 +118,132 @@ def test_a_long_conversation_is_read_backwards_without_a_jump(network: Network, 
 def test_what_is_fetched_for_a_page_that_was_drawn_anew_is_not_shown_twice(
     network: Network, visit: Visit
 ):
+    reader, here = long_conversation(network, visit, 70)
+    page, waiting = reader.page, list[Route]()
+    page.route("**/inbox/*before=*", lambda route: waiting.append(route))  # noqa: PLW0108
+    reader.opens(f"/inbox/{here}")
+
+    for times in (1, 2):
+        page.locator(".msg").first.scroll_into_view_if_needed()
+        comes(page, lambda times=times: len(waiting) == times)
+        if times == 1:
+            with page.expect_response(f"**/inbox/{here}"):
+                page.locator(".conv").click()  # the same conversation, drawn anew
+            expect(
+                page.get_by_role("log").get_by_text("Message 70", exact=True)
+            ).to_be_in_viewport()
+    waiting[1].continue_()
+    expect(page.get_by_role("log").get_by_text("Message 31", exact=True)).to_be_attached()
+    with page.expect_event("requestfinished"):
+        waiting[0].continue_()
+    settle(page)
+    expect(page.locator(".msg")).to_have_count(40)
+
+
+def test_what_happened_before_the_page_was_made_may_be_told_again(network: Network, visit: Visit):
+    told_up_to = network.count("select coalesce(max(sequence), 0) from outbox")
+    reader, here = long_conversation(network, visit, 50)
+    page = reader.page
+
+    def told_again(route: Route) -> None:
+        answer = route.fetch()
+        text = re.sub(r'data-after="\d+"', f'data-after="{told_up_to}"', answer.text())
+        route.fulfill(response=answer, body=text)
+
+    page.route(f"**/inbox/{here}", told_again)
+    reader.opens(f"/inbox/{here}")
+    network.writes(reader.me, here, "The last")
+
+    expect(page.get_by_role("log").get_by_text("The last", exact=True)).to_be_attached()
+    shown = [*(f"Message {number}" for number in range(31, 51)), "The last"]
+    expect(page.locator(".msg .bub")).to_have_text(shown)
+
+
+def long_conversation(
+    network: Network, visit: Visit, messages: int
+) -> tuple[Person, ConversationId]:
+    """Someone to whom a connection has written so many messages."""
     ada, grace = network.member("Ada"), network.member("Grace")
     network.connect(ada, grace)
     here = network.letter(ada, grace, "Message 1")
-    for number in range(2, 50):
+    for number in range(2, messages + 1):
         network.writes(ada, here, f"Message {number}")
+    return visit(grace), here
+
+
+def test_what_is_read_stays_where_it_lies_in_the_list(network: Network, visit: Visit):
+    ada, alan = network.member("Ada"), network.member("Alan")
+    grace = network.member("Grace", premium=CAREER, open_profile=True)
+    for each in (ada, alan):
+        network.connect(each, grace)
+        network.letter(each, grace, f"From {each.name}")
+        network.days_pass(0.001)
     reader = visit(grace)
-    waiting: list[Route] = []
-    reader.page.route("**/inbox/*before=*", waiting.append)
-    page = reader.opens(f"/inbox/{here}")
+    page = reader.opens("/inbox")
+    page.locator(".conv", has_text=ada.name).click()
+    expect(page.locator("#count-focused")).to_have_text("1")
 
-    def asked(times: int) -> None:
-        while len(waiting) < times:
-            page.wait_for_timeout(50)
+    # What is told comes in its order: that it was read has been told by the time that this is.
+    network.letter(network.member("Eve"), grace, "A letter of a stranger")
+    expect(page.locator("#count-other")).to_have_text("1")
+    expect(page.locator(".conv .snip")).to_have_text([f"From {alan.name}", f"From {ada.name}"])
 
-    page.get_by_text("Earlier messages").scroll_into_view_if_needed()
-    asked(1)
-    page.locator(".conv").click()  # the same conversation, drawn anew
-    page.get_by_text("Earlier messages").scroll_into_view_if_needed()
-    asked(2)
-    for each in waiting:
-        each.continue_()
-    expect(page.get_by_role("log").get_by_text("Message 1", exact=True)).to_be_attached()
-    expect(page.locator(".msg, .letter")).to_have_count(49)
+
+def test_a_conversation_far_down_the_list_comes_up_once(network: Network, visit: Visit):
+    grace = network.member("Grace")
+    threads: list[tuple[Member, ConversationId]] = []
+    for number in range(45):
+        other = network.member("Ada")
+        network.connect(other, grace)
+        threads.append((other, network.letter(other, grace, f"Letter {number}")))
+        network.days_pass(0.0001)
+    page = visit(grace).opens("/inbox")
+    rows = page.locator(".conv")
+    expect(rows).to_have_count(20)
+
+    # One that is not shown yet, and one that was fetched as one scrolled to it.
+    network.writes(*threads[2], "Up from the depths")
+    expect(rows.first).to_contain_text("Up from the depths")
+    rows.last.scroll_into_view_if_needed()
+    expect(rows).to_have_count(41)
+    network.writes(*threads[10], "Up from the middle")
+    expect(rows.first).to_contain_text("Up from the middle")
+    expect(rows).to_have_count(41)
+    rows.last.scroll_into_view_if_needed()
+    expect(rows).to_have_count(45)
+    expect(page.locator("#more-lines")).to_have_count(0)
+
+
+def test_a_letter_that_is_taken_back_goes_from_the_page(network: Network, visit: Visit):
+    ada, grace = network.member("Ada", premium=CAREER), network.member("Grace", premium=CAREER)
+    here = network.letter(ada, grace, "Shall we talk about compilers?", "Compilers")
+    page = visit(grace).opens(f"/inbox/{here}")
+    expect(page.locator(".letter")).to_contain_text("Shall we talk")
+
+    network.act(Withdraw(ada.id, here))
+
+    expect(page.locator(".sys")).to_contain_text("withdrew this InMail")
+    expect(page.get_by_text("Compilers")).to_have_count(0)
+    expect(page.get_by_text("Shall we talk")).to_have_count(0)
+
+
+def test_what_became_of_a_letter_is_told_once_and_where_it_happened(network: Network, visit: Visit):
+    ada, grace = network.member("Ada", premium=CAREER), network.member("Grace", premium=CAREER)
+    here = network.letter(ada, grace, "Shall we talk about compilers?")
+    network.answers(grace, here, Outcome.ACCEPTED)
+    network.days_pass(0.001)
+    for number in range(1, 31):
+        network.writes(grace, here, f"Message {number}")
+    page = visit(ada).opens(f"/inbox/{here}")
+    expect(page.locator(".msg").last).to_contain_text("Message 30")
+
+    network.writes(grace, here, "One more")
+
+    expect(page.locator(".msg").last).to_contain_text("One more")
+    expect(page.locator(".sys")).to_have_count(0)
+    page.locator(".msg").first.scroll_into_view_if_needed()
+    expect(page.locator(".letter + .sys")).to_contain_text("accepted")
+    expect(page.locator(".sys")).to_have_count(1)
 
 
 def test_single_keys_go_through_the_inbox(network: Network, visit: Visit):

@@ -276,9 +276,9 @@ async def test_what_happens_is_shown_on_open_pages(place: Place):
     words = words_of("en", "UTC")
 
     new = await patches_for(place.site, viewer, words, MessageTold(here, message))
-    assert f'data-at="#tail-{here}:not(:has(#m-{message}))" data-how="append"' in new
+    assert f'data-at="#thread:not(:has(#m-{message})) #tail-{here}" data-how="order"' in new
     assert "Good morning" in new
-    assert 'data-at="#rows-focused" data-how="prepend"' in new
+    assert f'data-at="#rows-focused:not(:has(> #c-{here}))" data-how="order"' in new
     assert f'action="/inbox/{here}/read"' in new
     typing = await patches_for(place.site, viewer, words, TypingTold(here, grace.id))
     assert "is typing" in typing

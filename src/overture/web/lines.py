@@ -27,7 +27,10 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A conversation in a list; `chips` are marks: a tone, an icon, a word or two."""
+    """A conversation in a list; `chips` are marks: a tone, an icon, a word or two.
+
+    `order` says where it stands among others; `due` has come back from having been put off.
+    """
 
     id: ConversationId
     url: str
@@ -36,6 +39,7 @@ class Row:
     premium: bool
     when: str
     at: str
+    order: int
     subject: str
     snippet: str
     mine: bool
@@ -44,6 +48,7 @@ class Row:
     muted: bool
     focused: bool
     listed: bool
+    due: bool
     chips: Sequence[tuple[str, Markup, str]]
 
 
@@ -85,6 +90,8 @@ def row(
         premium=line.premium,
         when=words.when(at, now),
         at=at.isoformat(timespec="seconds"),
+        # The newest first.
+        order=-round(at.timestamp() * 1_000_000),
         subject=line.subject,
         snippet=_snippet(words, line),
         mine=line.last_sender_id == viewer and not line.hidden,
@@ -93,6 +100,7 @@ def row(
         muted=line.muted,
         focused=line.focused,
         listed=line.box in ("inbox", "requests") and not asleep,
+        due=line.snoozed_until is not None and not asleep,
         chips=_chips(words, line, now),
     )
 

@@ -1,6 +1,8 @@
 // One patch protocol for links, forms and the event stream: pieces of HTML, and where they go.
 //
-//   <template data-at="SELECTOR" data-how="inner|replace|append|prepend|remove">…</template>
+//   <template data-at="SELECTOR" data-how="inner|replace|append|prepend|after|remove">…</template>
+//   <template data-at="LIST" data-how="order" data-order="NUMBER">…</template>  to its place among those of
+//                               LIST with a data-order; not where more of it is still to be fetched
 //
 // A link is followed live with <a data-live>; data-live="PART" asks for that part of the page alone.
 
@@ -14,6 +16,15 @@ const HOW = {
   replace: (at, piece) => at.replaceWith(piece),
   append: (at, piece) => at.append(piece),
   prepend: (at, piece) => at.prepend(piece),
+  after: (at, piece) => at.after(piece),
+  order: (at, piece, { order }) => {
+    const there = [...at.children].filter((each) => each.dataset.order);
+    const next = there.find((each) => +each.dataset.order >= +order);
+    const { firstElementChild, lastElementChild } = at.parentElement;
+    if (next ? next === there[0] && firstElementChild.matches(".more") : lastElementChild.matches(".more")) return;
+    if (next) next.before(piece);
+    else at.append(piece);
+  },
   remove: (at) => at.remove(),
 };
 
@@ -29,8 +40,8 @@ export function patch(html) {
       const scroller = at.closest(".scroll");
       const height = scroller?.scrollHeight ?? 0;
       const below = scroller ? height - scroller.scrollTop - scroller.clientHeight : 0;
-      HOW[how](at, piece.content.cloneNode(true));
-      if (how === "append" && scroller && below < 80) scroller.scrollTop = scroller.scrollHeight;
+      HOW[how](at, piece.content.cloneNode(true), piece.dataset);
+      if ((how === "append" || how === "order") && scroller && below < 80) scroller.scrollTop = scroller.scrollHeight;
       if (how === "prepend" && scroller) scroller.scrollTop += scroller.scrollHeight - height;
     }
   }
