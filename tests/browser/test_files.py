@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import FilePayload, Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
 from overture.core.ids import ConversationId
 from tests.browser.network import Member, Network
-from tests.browser.people import Person
+from tests.browser.people import Person, comes, settle
 
 Visit = Callable[..., Person]
 
@@ -71,6 +71,35 @@ def test_files_are_chosen_taken_off_sent_and_saved(
     assert download.value.suggested_filename == "cv.pdf"
     download.value.save_as(tmp_path / "cv.pdf")
     assert (tmp_path / "cv.pdf").read_bytes() == PDF
+
+
+def test_a_picture_has_its_place_before_it_is_there(
+    visit: Visit, talk: tuple[Member, Member, ConversationId]
+) -> None:
+    ada, grace, conversation = talk
+    writer, reader = visit(ada), visit(grace)
+    waiting: list[Route] = []
+    reader.page.route("**/*preview", lambda route: waiting.append(route))  # noqa: PLW0108
+    for each in (writer, reader):
+        each.opens(f"/inbox/{conversation}")
+
+    # Until they no longer fit on the screen.
+    for number in range(4):
+        writer.page.locator("input[type=file]").set_input_files(file("me.png", picture()))
+        sends(writer.page, f"Picture {number}")
+        shown = reader.page.locator(".msg").filter(has_text=f"Picture {number}")
+        expect(shown).to_be_in_viewport(ratio=0.95)
+        comes(reader.page, lambda number=number: len(waiting) == number + 1)
+        before = shown.bounding_box()
+        with reader.page.expect_event("requestfinished"):
+            waiting[number].continue_()
+        reader.page.wait_for_function(
+            "[...document.querySelectorAll('.msg img')].every((each) => each.complete)"
+        )
+        settle(reader.page)
+        assert shown.bounding_box() == before
+        for each in (writer, reader):
+            expect(each.page.locator(".msg").last).to_be_in_viewport(ratio=0.95)
 
 
 def test_files_can_be_dropped_and_pasted(

@@ -28,8 +28,8 @@ const HOW = {
   remove: (at) => at.remove(),
 };
 
-// Puts the pieces in their places. What stood at the bottom of its scroller stays there; what is put
-// above what one reads does not push it away. An event "patched" tells who wants to know.
+// Puts the pieces in their places. Who is at the end of a thread stays there: the style sheet sees to it
+// but for a letter alone, which is read from its top. An event "patched" tells who wants to know.
 export function patch(html) {
   const focused = document.activeElement?.id;
   const box = document.createElement("template");
@@ -37,12 +37,10 @@ export function patch(html) {
   for (const piece of box.content.querySelectorAll("template[data-at]")) {
     const how = piece.dataset.how ?? "inner";
     for (const at of document.querySelectorAll(piece.dataset.at)) {
-      const scroller = at.closest(".scroll");
-      const height = scroller?.scrollHeight ?? 0;
-      const below = scroller ? height - scroller.scrollTop - scroller.clientHeight : 0;
+      const scroller = how === "append" || how === "order" ? at.closest(".scroll.alone") : null;
+      const below = scroller && scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
       HOW[how](at, piece.content.cloneNode(true), piece.dataset);
-      if ((how === "append" || how === "order") && scroller && below < 80) scroller.scrollTop = scroller.scrollHeight;
-      if (how === "prepend" && scroller) scroller.scrollTop += scroller.scrollHeight - height;
+      if (scroller && below < 80) scroller.scrollTop = scroller.scrollHeight;
     }
   }
   // What had the focus and came back, anew or elsewhere, has it again.
