@@ -93,13 +93,14 @@ def test_a_picture_has_its_place_before_it_is_there(
         before = shown.bounding_box()
         with reader.page.expect_event("requestfinished"):
             waiting[number].continue_()
-        reader.page.wait_for_function(
-            "[...document.querySelectorAll('.msg img')].every((each) => each.complete)"
-        )
+        comes(reader.page, lambda: reader.page.evaluate(_ALL_THERE))
         settle(reader.page)
         assert shown.bounding_box() == before
         for each in (writer, reader):
             expect(each.page.locator(".msg").last).to_be_in_viewport(ratio=0.95)
+
+
+_ALL_THERE = "[...document.querySelectorAll('.msg img')].every((each) => each.complete)"
 
 
 def test_files_can_be_dropped_and_pasted(

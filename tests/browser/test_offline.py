@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.network import PASSWORD, Member, Network
-from tests.browser.people import Person
+from tests.browser.people import Person, comes
 
 WORDS = "I am Ada. Your talk on compilers was clear. Shall we meet?"
 
@@ -29,7 +29,7 @@ def with_worker(person: Person, path: str) -> None:
     """Loads a page, and waits until the worker serves it."""
     page = person.opens(path)
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-    page.wait_for_function("navigator.serviceWorker.controller !== null")
+    comes(page, lambda: page.evaluate("navigator.serviceWorker.controller !== null"))
 
 
 def sent(network: Network, sender: Member) -> int:
