@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import databases as _databases
+
+# How long a machine takes says nothing about the code.
+settings.register_profile("overture", deadline=None)
+settings.load_profile("overture")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

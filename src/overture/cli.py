@@ -487,6 +487,46 @@ def ledger_verify(settings: Settings, as_json: bool) -> None:
         )
 
 
+@overture.group()
+def audit() -> None:
+    """Check the audit log."""
+
+
+@audit.command("verify")
+@_takes(*_INSTALLATION)
+@_as_json
+def audit_verify(settings: Settings, as_json: bool) -> None:
+    """Check that no entry of the audit log was changed or taken out.
+
+    Prints how many there are and the last one's link. Keep that somewhere else: it vouches for all of
+    them, also against whoever can write to the database.
+    """
+    from overture.store import audit as store
+
+    async def look(installation: "Installation") -> "tuple[store.Head, int | None]":
+        async def read(tx: "Tx") -> "tuple[store.Head, int | None]":
+            async with tx.transaction():
+                await tx.execute("set transaction isolation level repeatable read, read only")
+                told, at = await store.head(tx), store.Head(0, "")
+                while True:
+                    further, broken = await store.first_broken(tx, at, 10_000)
+                    if broken is not None:
+                        return further, broken
+                    if further == at:
+                        return at, None if at == told else at.number + 1
+                    at = further
+
+        return await installation.db.reading(read)
+
+    head, broken = _on(settings, look)
+    if as_json:
+        _print_json({"entries": head.number, "link": head.link, "broken": broken})
+    elif broken is None:
+        click.echo(f"Checked {head.number} entries. The last one's link: {head.link or 'none'}")
+    if broken is not None:
+        raise Failed(f"Entry {broken} of the audit log was changed or taken out.")
+
+
 # --- Imports ------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from overture import app
-from overture.actions import reminders, watching
+from overture.actions import auditing, reminders, watching
 from overture.app import Installation
 from overture.core.jobs import Job, NewJob, Outcome
 from overture.core.policy import PolicyBook
@@ -96,6 +96,10 @@ def make_runner(installation: Installation, means: Means) -> Runner:
         _ = tx
         return watching.plan(events)
 
+    async def audit(tx: Tx, events: Sequence[Row]) -> Sequence[NewJob]:
+        await auditing.note(tx, events)
+        return ()
+
     async def remind(tx: Tx, jobs: Sequence[Job], now: datetime) -> Sequence[Outcome]:
         return await reminders.remind(tx, jobs, now, book)
 
@@ -106,7 +110,7 @@ def make_runner(installation: Installation, means: Means) -> Runner:
         _ = now
         return await maker.anew(tx, jobs)
 
-    maker = Maker(installation.db, [plan_reminders, plan_watches])
+    maker = Maker(installation.db, [audit, plan_reminders, plan_watches])
     always: Mapping[str, Queue] = {
         UNMADE: Within(anew),
         reminders.QUEUE: Within(remind),

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
+from zipfile import ZipFile
 
 import psycopg
 import pytest
 
+from overture import ids
+from overture.actions.export import export
 from overture.actions.ledger import MEMBERS_AT_ONCE, Verification, verify
+from overture.core.ids import MemberId
 from overture.core.policy import Outcome
 from overture.core.sending import Respond, Withdraw
+from overture.store import audit
+from overture.store.audit import Head
+from overture.store.db import Tx, one_row
 from tests.cast import Town, town_in
 
 
@@ -107,15 +120,21 @@ async def test_more_members_than_are_looked_at_at_once(town: Town) -> None:
         ("update ledger_entries set lot = lot + 1 where kind = 'spend'", "The record says"),
         (
             """insert into ledger_entries select owner_id, pool, number + 1000, at, kind, credits,
-            forfeited, reason, plan, lot, expires_at, inmail_id, balance from ledger_entries
+            forfeited, reason, plan, lot, expires_at, inmail_id, balance, link from ledger_entries
             where kind = 'refund'""",
             "not answered for already",
         ),
         (
             """insert into ledger_entries select owner_id, pool, number + 1000, at, kind, credits,
-            forfeited, reason, plan, lot, expires_at, inmail_id, balance from ledger_entries
+            forfeited, reason, plan, lot, expires_at, inmail_id, balance, link from ledger_entries
             where kind = 'expire'""",
             "no such entry",
+        ),
+        ("update ledger_entries set link = md5(link) where number = 1", "The record says"),
+        (
+            """update credit_accounts set state = jsonb_set(state::jsonb, '{link}', '"x"')
+            where state ->> 'link' <> ''""",
+            "amounts to",
         ),
         ("delete from subscription_wishes", "before any plan was chosen"),
         ("update subscription_wishes set plan = 'premium_business'", "The record says"),
@@ -166,3 +185,86 @@ async def test_books_that_were_tampered_with(
     assert any(sentence in each for each in told), told
     assert len(told) <= 10
     assert found.found >= len(told)
+
+
+# The chain ------------------------------------------------------------------------------------------
+
+
+SNIPPET = re.search(
+    r"```python\n(.*?)```", (Path(__file__).parents[2] / "docs/ledger.md").read_text(), re.DOTALL
+)
+
+
+async def test_members_can_check_their_export_with_what_the_docs_say(town: Town, tmp_path: Path):
+    assert SNIPPET
+    ada = await town.look(lambda tx: one_row(tx, "select id from members where handle = 'ada'"))
+    assert ada
+    packed = await town.look(lambda tx: export(tx, MemberId(ada[0]), town.now, town.book))
+    with packed, ZipFile(packed) as archive:
+        archive.extractall(tmp_path)
+
+    def check() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", SNIPPET[1]]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    right = await asyncio.to_thread(check)
+    assert right.returncode == 0, right.stderr
+    assert right.stdout.startswith("Nothing was changed.")
+
+    file = tmp_path / "ledger.json"
+    entries = json.loads(file.read_text())
+    entries[3]["credits"] += 1
+    file.write_text(json.dumps(entries))
+    wrong = await asyncio.to_thread(check)
+    assert wrong.returncode == 1
+    assert "was changed" in wrong.stderr
+
+
+async def audited(town: Town, count: int) -> None:
+    for number in range(count):
+        await town.do(
+            lambda tx, number=number: audit.record(
+                tx, ids.new(), town.now, actor="cli", action="x", detail={"number": number}
+            )
+        )
+
+
+async def broken(town: Town) -> int | None:
+    async def look(tx: Tx) -> int | None:
+        at, found = await audit.first_broken(tx, Head(0, ""), 100)
+        return found or (None if at == await audit.head(tx) else at.number + 1)
+
+    return await town.look(look)
+
+
+@pytest.mark.parametrize(
+    ("harm", "entry"),
+    [
+        ("update audit set detail = '{}' where number = 3", 3),
+        ("update audit set actor = 'token:x' where number = 2", 2),
+        ("update audit set at = at + interval '1 s' where number = 5", 5),
+        ("update audit set link = md5(link) where number = 4", 4),
+        ("delete from audit where number = 1", 1),
+        ("delete from audit where number = 3", 3),
+        ("delete from audit where number = 5", 5),
+        ("update audit set number = number + 1 where number = 5", 5),
+    ],
+)
+async def test_an_audit_log_that_was_tampered_with(
+    town: Town, database_url: str, harm: str, entry: int
+):
+    await audited(town, 5)
+    assert await broken(town) is None
+
+    with psycopg.connect(database_url, autocommit=True) as db:
+        db.execute("grant update, delete on audit to current_user")
+        db.execute(harm)
+
+    assert await broken(town) == entry
+
+
+async def test_audit_entries_made_at_once_follow_each_other(town: Town):
+    await asyncio.gather(*(audited(town, 5) for _ in range(6)))
+
+    assert await broken(town) is None
+    assert (await town.look(audit.head)).number == 30

@@ -64,7 +64,8 @@ class TokenOut(Out):
 
 
 class AuditEntryOut(Out):
-    """`actor` is whose token it was (`token:ID`), or the command that was run."""
+    """`actor` is whose token it was (`token:ID`), the member (`member:ID`) or the command that was run.
+    `link` seals the entry and all before it, counted by `number`: see the reference of the ledger's."""
 
     id: str
     at: Instant
@@ -72,6 +73,8 @@ class AuditEntryOut(Out):
     action: str
     member_id: MemberId | None
     detail: Mapping[str, Any]
+    number: int
+    link: str
 
 
 class OperatorsReportOut(Out):
@@ -148,6 +151,8 @@ def audit_entry_out(entry: Entry) -> AuditEntryOut:
         action=entry.action,
         member_id=entry.member,
         detail=entry.detail,
+        number=entry.number,
+        link=entry.link,
     )
 
 

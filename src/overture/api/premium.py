@@ -115,7 +115,12 @@ class LedgerQuery(PageQuery):
 
 
 class EntryOut(Out):
-    """`credits` is the signed change of the balance, `forfeited` what never entered."""
+    """`credits` is the signed change of the balance, `forfeited` what never entered.
+
+    `number` counts the account's entries, `expires_at` is when the lot that this entry opened dies.
+    `link` is the SHA-256 of the entry and of the link before it: who keeps one can tell later that
+    nothing was rewritten.
+    """
 
     id: EntryId
     at: Instant
@@ -128,6 +133,9 @@ class EntryOut(Out):
     inmail_id: ConversationId | None
     balance: Count
     plan: str | None
+    number: Count
+    expires_at: Instant | None
+    link: str
 
 
 class AdjustIn(In):
@@ -331,4 +339,7 @@ def entry_out(line: LedgerEntry) -> EntryOut:
         inmail_id=entry.inmail_id,
         balance=entry.balance,
         plan=entry.plan,
+        number=entry.number,
+        expires_at=entry.expires_at,
+        link=entry.link,
     )

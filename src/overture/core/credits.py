@@ -10,10 +10,11 @@ Source: docs/rules.md, "Credits".
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from overture.core import chain
 from overture.core.cycles import anniversary_after, first_of_month_after, months_after
 from overture.core.ids import ConversationId, MemberId
 from overture.core.policy import GrantsOn, Plan, PolicyBook
@@ -91,6 +92,7 @@ class Entry:
     """One line of the ledger. `credits` is the signed change of the balance, `balance` its result.
 
     `forfeited` counts credits that never entered. `expires_at` is set where the entry opened the lot.
+    `link` seals this entry and all before it; see `core.chain`.
     """
 
     number: int
@@ -104,6 +106,28 @@ class Entry:
     lot: int | None = None
     expires_at: datetime | None = None
     inmail_id: ConversationId | None = None
+    link: str = ""
+
+
+def linked(entry: Entry, owner: MemberId, pool: str, before: str) -> str:
+    """The link of an entry that follows the one with the link `before`. docs/ledger.md, "The chain"."""
+    return chain.link(
+        before,
+        owner,
+        pool,
+        entry.number,
+        entry.at,
+        entry.kind,
+        entry.credits,
+        entry.forfeited,
+        entry.plan,
+        entry.lot,
+        entry.expires_at,
+        entry.inmail_id,
+        entry.balance,
+        # An operator's own words: the only field that may have lines.
+        entry.reason,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +136,7 @@ class Account:
 
     `entries` and `lots_opened` count what was ever written, so that the next number is known.
     `granted_at` tells when each plan's allotment was last granted (rule 9). `next_due_at` is the next
-    instant at which something happens by itself; None when nothing will.
+    instant at which something happens by itself; None when nothing will. `link` is the last entry's.
     """
 
     owner: MemberId
@@ -125,6 +149,7 @@ class Account:
     entries: int = 0
     lots_opened: int = 0
     next_due_at: datetime | None = None
+    link: str = ""
 
     @property
     def balance(self) -> int:
@@ -336,6 +361,7 @@ class _Ledger:
         self.granted_at = dict(account.granted_at)
         self.lots_opened = account.lots_opened
         self.balance = account.balance
+        self.link = account.link
         self.entries: list[Entry] = []
 
     def change(self) -> Change:
@@ -350,6 +376,7 @@ class _Ledger:
             entries=self.account.entries + len(self.entries),
             lots_opened=self.lots_opened,
             next_due_at=self._known_next_due(),
+            link=self.link,
         )
         return Change(account, tuple(self.entries))
 
@@ -450,21 +477,21 @@ class _Ledger:
         inmail_id: ConversationId | None = None,
     ) -> None:
         """Adds an entry; the balance has been changed already."""
-        self.entries.append(
-            Entry(
-                number=self.account.entries + len(self.entries) + 1,
-                at=self.at,
-                kind=kind,
-                credits=credits,
-                reason=reason,
-                balance=self.balance,
-                plan=None if self.subscription is None else self.subscription.plan,
-                forfeited=forfeited,
-                lot=lot,
-                expires_at=expires_at,
-                inmail_id=inmail_id,
-            )
+        entry = Entry(
+            number=self.account.entries + len(self.entries) + 1,
+            at=self.at,
+            kind=kind,
+            credits=credits,
+            reason=reason,
+            balance=self.balance,
+            plan=None if self.subscription is None else self.subscription.plan,
+            forfeited=forfeited,
+            lot=lot,
+            expires_at=expires_at,
+            inmail_id=inmail_id,
         )
+        self.link = linked(entry, self.account.owner, self.account.pool, self.link)
+        self.entries.append(replace(entry, link=self.link))
 
     def _expire(self) -> None:
         """A lot is unusable from its expiry on. Rule 2."""

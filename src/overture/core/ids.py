@@ -17,6 +17,14 @@ FileId = NewType("FileId", str)
 EntryId = NewType("EntryId", str)
 
 
+def audit_id(event: int) -> str:
+    """The id of the entry in the audit log that an event of the outbox makes."""
+    return str(uuid5(_AUDIT, str(event)))
+
+
+_AUDIT = UUID("6f4a7f0e-6d2b-5f3c-9a55-0d6f5a1c3b11")
+
+
 def entry_id(owner: MemberId, pool: str, number: int) -> EntryId:
     """The id of a ledger entry: the same whether the entry is stored yet or computed."""
     return EntryId(str(uuid5(UUID(owner), f"{pool}/{number}")))

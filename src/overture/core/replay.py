@@ -207,4 +207,5 @@ def _told(entry: Entry) -> str:
         parts.append(f"until {entry.expires_at.isoformat()}")
     if entry.inmail_id is not None:
         parts.append(f"InMail {entry.inmail_id}")
-    return ", ".join([*parts, f"plan {entry.plan}", f"balance {entry.balance}"])
+    parts += [f"plan {entry.plan}", f"balance {entry.balance}", f"link {entry.link[:12]}…"]
+    return ", ".join(parts)

@@ -1,4 +1,7 @@
-"""The audit log: what an operator did, added to and never changed."""
+"""The audit log: what operators did, and what concerns the safety of accounts.
+
+It is added to and never changed: each entry seals all before it, as the ledger's do; see `core.chain`.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +11,10 @@ from uuid import UUID
 
 import msgspec
 
+from overture.core import chain
 from overture.core.ids import MemberId
 from overture.store import pages
-from overture.store.db import Tx, all_rows, as_json
+from overture.store.db import Tx, all_rows, as_json, one_row, pipelined
 from overture.store.pages import Page, page_of
 
 
@@ -24,6 +28,8 @@ class Entry:
     action: str
     member: MemberId | None
     detail: Mapping[str, Any]
+    number: int
+    link: str
 
 
 async def record(
@@ -36,8 +42,18 @@ async def record(
     member: MemberId | None = None,
     detail: Mapping[str, Any],
 ) -> None:
-    """Adds an entry, in the transaction of what it tells of."""
-    await tx.execute(_INSERT, (entry_id, at, actor, action, member, as_json(detail)))
+    """Adds an entry, in the transaction of what it tells of. Others wait until that has ended."""
+    head = await one_row(tx, "select number, link from audit_head for update")
+    assert head is not None, "the head is made with the schema"
+    number, told = head[0] + 1, as_json(detail)
+    link = chain.link(head[1], number, entry_id, at, actor, action, member, told)
+    await pipelined(
+        tx,
+        (
+            (_INSERT, (entry_id, at, actor, action, member, told, number, link)),
+            ("update audit_head set number = %s, link = %s", (number, link)),
+        ),
+    )
 
 
 async def newest(tx: Tx, *, cursor: str | None, limit: int) -> Page[Entry]:
@@ -46,17 +62,49 @@ async def newest(tx: Tx, *, cursor: str | None, limit: int) -> Page[Entry]:
     return page_of(rows, limit, _entry, lambda row: (row[1], row[0]))
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How many entries there are, and the last one's link: it vouches for all of them."""
+
+    number: int
+    link: str
+
+
+async def head(tx: Tx) -> Head:
+    row = await one_row(tx, "select number, link from audit_head")
+    assert row is not None, "the head is made with the schema"
+    return Head(*row)
+
+
+async def first_broken(tx: Tx, after: Head, limit: int) -> tuple[Head, int | None]:
+    """Goes on checking the chain from an entry: how far it got, and the number of the first entry that
+    is missing or does not follow the one before it. `after` comes back where there is nothing more."""
+    at = after
+    for number, link, *fields in await all_rows(tx, _CHAIN, (after.number, limit)):
+        if number != at.number + 1 or link != chain.link(at.link, number, *fields):
+            return at, at.number + 1
+        at = Head(number, link)
+    return at, None
+
+
 def _entry(row: Sequence[Any]) -> Entry:
-    return Entry(row[0], row[1], row[2], row[3], row[4], _detail(row[5]))
+    return Entry(row[0], row[1], row[2], row[3], row[4], _detail(row[5]), row[6], row[7])
 
 
 _detail = msgspec.json.Decoder(dict[str, Any]).decode
 _INSERT = """
-    insert into audit (id, at, actor, action, member_id, detail)
-    values (%s, %s, %s, %s, %s, %s)
+    insert into audit (id, at, actor, action, member_id, detail, number, link)
+    values (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
+_CHAIN = """
+    select number, link, id, at, actor, action, member_id, detail::text
+    from audit
+    where number > %s
+    order by number
+    limit %s
 """
 _NEWEST = """
-    select id, at, actor, action, member_id, detail
+    select id, at, actor, action, member_id, detail, number, link
     from audit
     where %(at)s::timestamptz is null or (at, id) < (%(at)s::timestamptz, %(last)s::uuid)
     order by at desc, id desc

@@ -229,6 +229,7 @@ def entry_rows(entries: Sequence[tuple[MemberId, str, Any]]) -> list[dict[str, o
             "expires_at": entry.expires_at,
             "inmail_id": entry.inmail_id,
             "balance": entry.balance,
+            "link": entry.link,
         }
         for owner, pool, entry in entries
     ]
@@ -528,12 +529,12 @@ _DELIVER = f"""
 """
 INSERT_ENTRIES = """
     insert into ledger_entries (owner_id, pool, number, at, kind, credits, forfeited, reason, plan,
-        lot, expires_at, inmail_id, balance)
+        lot, expires_at, inmail_id, balance, link)
     select r.owner_id, r.pool, r.number, r.at, r.kind, r.credits, r.forfeited, r.reason, r.plan,
-        r.lot, r.expires_at, r.inmail_id, r.balance
+        r.lot, r.expires_at, r.inmail_id, r.balance, r.link
     from json_to_recordset(%s) as r (owner_id uuid, pool text, number integer, at timestamptz,
         kind text, credits integer, forfeited integer, reason text, plan text, lot integer,
-        expires_at timestamptz, inmail_id uuid, balance integer)
+        expires_at timestamptz, inmail_id uuid, balance integer, link text)
     on conflict (owner_id, pool, number) do nothing
 """
 _INSERT_BLOCKS = """

@@ -131,6 +131,7 @@ def entry(row: Sequence[Any]) -> Entry:
         expires_at=row[8],
         inmail_id=row[9],
         balance=row[10],
+        link=row[11],
     )
 
 
@@ -231,7 +232,7 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
 ENTRY_COLUMNS = """
     e.number, e.at, e.kind, e.credits, e.forfeited, e.reason, e.plan, e.lot, e.expires_at,
-    e.inmail_id, e.balance
+    e.inmail_id, e.balance, e.link
 """
 _LOCK_MEMBER = "select closed_at is null from members where id = %s for update"
 _ACCOUNTS = "select pool, version, state from credit_accounts where owner_id = %s"

@@ -806,6 +806,8 @@ COLUMNS = (
     "expires_at",
     "inmail_id",
     "recipient",
+    "number",
+    "link",
 )
 
 
@@ -846,6 +848,8 @@ def _cells(line: Line, words: Words, book: PolicyBook) -> tuple[str | int, ...]:
         words.local(entry.expires_at).isoformat() if entry.expires_at else "",
         entry.inmail_id or "",
         safe(line.letter.name if line.letter else ""),
+        entry.number,
+        entry.link,
     )
 
 
