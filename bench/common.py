@@ -111,6 +111,19 @@ def check_credits(url: str) -> None:
                 raise SystemExit(f"wrong after the run: {what}: {row}")
 
 
+def count_messages(url: str) -> int:
+    with psycopg.connect(url) as db:
+        row = db.execute("select count(*) from messages").fetchone()
+    assert row is not None
+    return row[0]
+
+
+def refuse_miscount(added: int, answered: int, *, at_most: int = 0) -> None:
+    """Every answered send is a message; beyond them, at most those whose answer nobody waited for."""
+    if not answered <= added <= answered + at_most:
+        raise SystemExit(f"wrong after the run: {answered} sends answered, {added} messages added")
+
+
 @dataclass(frozen=True)
 class Latencies:
     """Milliseconds."""

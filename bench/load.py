@@ -61,11 +61,12 @@ def server(url: str, *, processes: int) -> Iterator[Server]:
 
 @dataclass(frozen=True)
 class Load:
-    """Answers a second that were 2xx, milliseconds, and how many answers were not 2xx."""
+    """Answers a second that were 2xx, milliseconds, and how many answers were and were not 2xx."""
 
     per_second: float
     p50: float
     p99: float
+    answered: int
     refused: int
 
 
@@ -87,7 +88,8 @@ def wrk(address: str, script: str, *, at_once: int, seconds: int) -> Load:
     if numbers is None:
         raise SystemExit(f"wrk said:\n{out}")
     micros, answers, refused, p50, p99 = map(int, numbers.groups())
-    return Load((answers - refused) / micros * 1e6, p50 / 1e3, p99 / 1e3, refused)
+    answered = answers - refused
+    return Load(answered / micros * 1e6, p50 / 1e3, p99 / 1e3, answered, refused)
 
 
 _COMMON = f"""

@@ -22,10 +22,12 @@ from bench.common import (
     MEMBERS,
     Latencies,
     check_credits,
+    count_messages,
     database,
     median,
     member_id,
     policy_book,
+    refuse_miscount,
     seed_members,
     table,
 )
@@ -47,6 +49,7 @@ BODY = (
 
 async def through_lanes(url: str, at_once: int, *, hot: bool) -> tuple[float, Latencies]:
     """Sends a second and their latencies, with so many in flight."""
+    messages = count_messages(url)
     db = await Database.open(url)
     book = policy_book()
     lanes: Lanes[Ask, object] = Lanes(
@@ -80,6 +83,7 @@ async def through_lanes(url: str, at_once: int, *, hot: bool) -> tuple[float, La
     await asyncio.gather(*(sender() for _ in range(at_once)))
     took = time.perf_counter() - began
     await db.close()
+    refuse_miscount(count_messages(url) - messages, sent)
     return sent / took, Latencies.of(latencies)
 
 
@@ -129,10 +133,11 @@ def main(arguments: Sequence[str] = ()) -> None:
                 for clients in (8, 32, 64):
                     found = through_pgbench(url, clients, hot=hot)
                     results.setdefault(f"pgbench, {clients} clients", []).append(found)
+                    check_credits(url)
                 for at_once in (32, 128, 512):
                     found = uvloop.run(through_lanes(url, at_once, hot=hot))
                     results.setdefault(f"lanes, {at_once} at once", []).append(found)
-            check_credits(url)
+                    check_credits(url)
             best = max(
                 median([rate for rate, _ in found])
                 for name, found in results.items()
