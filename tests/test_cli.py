@@ -161,6 +161,34 @@ def test_the_operators_token_of_the_environment_opens_the_api(database_url):
         assert server.request("GET", "/api/v1/members", headers=theirs).status_code == 401
 
 
+def test_who_lost_app_and_recovery_codes_is_helped_by_the_operator(database_url):
+    on_it = ("--database-url", database_url)
+    with serving(*on_it) as server:
+        server.make_member("ada")
+    assert command("two-steps", "off", "nobody", *on_it).returncode == 1
+    refused = command("two-steps", "off", "ada", *on_it)
+    assert refused.stderr == "overture: ada signs in in one step already.\n"
+
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """
+            with ada as (
+                insert into accounts (member_id, email, password, two_steps_at)
+                select id, 'ada@example.org', '-', now() from members where handle = 'ada'
+                returning member_id
+            )
+            insert into recovery_codes (member_id, hash) select member_id, 'one' from ada
+            """
+        )
+    assert command("two-steps", "off", "ada", *on_it).returncode == 0
+
+    with psycopg.connect(database_url) as connection:
+        left = "select (select count(*) from recovery_codes), two_steps_at from accounts"
+        assert connection.execute(left).fetchall() == [(0, None)]
+        noted = "select actor, action from audit where action = 'two_steps.off'"
+        assert connection.execute(noted).fetchall() == [("command line", "two_steps.off")]
+
+
 def test_a_discrepancy_in_the_ledger_is_told(database_url):
     on_it = ("--database-url", database_url)
     sound = command("ledger", "verify", *on_it)

@@ -442,6 +442,41 @@ def token_revoke(settings: Settings, token_id: str) -> None:
     click.echo(f"The token {token_id} is revoked.")
 
 
+@overture.group("two-steps")
+def two_steps() -> None:
+    """Help members who sign in in two steps."""
+
+
+@two_steps.command("off")
+@click.argument("handle")
+@_takes(*_INSTALLATION)
+def two_steps_off(settings: Settings, handle: str) -> None:
+    """Let the member of a HANDLE sign in without the second step.
+
+    For who has lost app and recovery codes; be sure that it is they who ask. They are signed out
+    everywhere.
+    """
+    from overture import ids
+    from overture.actions import two_steps as actions
+    from overture.store import members
+
+    async def turn_off(installation: "Installation") -> None:
+        async def work(tx: "Tx") -> None:
+            now = await installation.clock.now(tx)
+            member = await members.profile(tx, None, handle=handle, now=now)
+            if member is None:
+                raise Failed(f"There is no member with the handle {handle}.")
+            if not await actions.turn_off_for(
+                tx, member.id, actor=ACTOR, audit_id=ids.new(), now=now
+            ):
+                raise Failed(f"{handle} signs in in one step already.")
+
+        return await installation.db.writing(work)
+
+    _on(settings, turn_off)
+    click.echo(f"{handle} signs in with the password alone.")
+
+
 @overture.group()
 def ledger() -> None:
     """Look after the ledger of credits."""

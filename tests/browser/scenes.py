@@ -9,13 +9,17 @@ from dataclasses import dataclass
 
 from playwright.sync_api import expect
 
+from overture.actions import passwords
 from overture.demo.year import play
-from tests.browser.network import Network, served
+from overture.store import two_steps
+from overture.store.db import Tx
+from tests.browser.network import PASSWORD, Network, served
 from tests.browser.people import Person
 
 FIGARO, ROSINA, NEMORINO = "figaro-fermata", "rosina-rondo", "nemorino-nonet"
 ISOLDE, MADDALENA = "isolde-interlude", "maddalena-mandolin"
 LOHENGRIN, GRETEL, TATYANA = "lohengrin-legato", "gretel-guitar", "tatyana-tarantella"
+HANSEL = "hansel-harmonica"
 
 LETTER = "I am Rosina and I draw letters. Your library opens at night. May I see it on Friday?"
 
@@ -103,6 +107,37 @@ def stranger(network: Network) -> str:
     return f"/compose?to={handle}"
 
 
+def in_two_steps(path: str) -> Callable[[Network], str]:
+    """Tatyana signs in in two steps, with an app and two recovery codes."""
+
+    def turned_on(network: Network) -> str:
+        member = network.known(TATYANA).id
+
+        async def turn_on(tx: Tx) -> None:
+            await two_steps.turn_on(tx, member)
+            await two_steps.set_code_app(tx, member, "OVERTURE" * 4, used=0)
+            codes = await passwords.hashed_together(["abcde", "fghjk"], bytes(16))
+            await two_steps.set_recovery_codes(tx, member, codes)
+
+        network.do(turn_on)
+        return path
+
+    return turned_on
+
+
+def long_ago(network: Network) -> str:
+    """Hansel, who has an app, signed in long ago, and wants to change the address."""
+    member = network.known(HANSEL).id
+
+    async def age(tx: Tx) -> None:
+        await two_steps.set_code_app(tx, member, "OVERTURE" * 4, used=0)
+        query = "update sessions set proved_at = now() - interval '1 day' where member_id = %s"
+        await tx.execute(query, (member,))
+
+    network.do(age)
+    return "/settings/account/email"
+
+
 # What is done there -----------------------------------------------------------------------------
 
 
@@ -143,6 +178,21 @@ def signs_in_wrongly(person: Person) -> None:
     expect(person.page.get_by_role("alert")).to_be_visible()
 
 
+def takes_the_first_step(person: Person) -> None:
+    person.page.get_by_label("E-mail").fill(f"{TATYANA}@overture.example")
+    person.page.get_by_label("Password").fill(PASSWORD)
+    person.button("Sign in").click()
+    expect(person.page.get_by_label("Code", exact=True)).to_be_visible()
+
+
+def takes_the_second_step_wrongly(person: Person) -> None:
+    takes_the_first_step(person)
+    person.page.get_by_text("The app is not at hand?").click()
+    person.page.get_by_label("Recovery code").fill("aaaaa-aaaaa")
+    person.button("Sign in with it").click()
+    expect(person.page.get_by_role("alert")).to_be_visible()
+
+
 def signs_up_badly(person: Person) -> None:
     person.page.get_by_label("Your name").fill("Ada")
     person.page.get_by_label("E-mail").fill("ada@overture.example")
@@ -161,6 +211,8 @@ SCENES = (
     Scene("signup-refused", "/signup", None, signs_up_badly),
     Scene("login", "/login", None),
     Scene("login-refused", "/login", None, signs_in_wrongly),
+    Scene("login-code", in_two_steps("/login"), None, takes_the_first_step),
+    Scene("login-code-refused", in_two_steps("/login"), None, takes_the_second_step_wrongly),
     Scene("reset", "/reset", None),
     Scene("reset-sent", "/reset/sent", None),
     Scene("reset-link-gone", "/reset/new?secret=gone", None),
@@ -215,6 +267,18 @@ SCENES = (
     Scene("premium-change", "/premium/change?pool=premium&plan=premium_business"),
     Scene("premium-cancel", "/premium/cancel?pool=premium"),
     Scene("settings-account", "/settings/account"),
+    Scene("settings-email", "/settings/account/email", GRETEL),
+    Scene("settings-security", "/settings/security", GRETEL),
+    Scene("settings-security-app", "/settings/security", GRETEL, presses("Set up an app")),
+    Scene("settings-security-on", in_two_steps("/settings/security"), TATYANA),
+    Scene(
+        "settings-recovery-codes",
+        in_two_steps("/settings/security"),
+        TATYANA,
+        presses("Make new ones"),
+    ),
+    Scene("settings-close", "/settings/data/close", GRETEL),
+    Scene("confirm", long_ago, HANSEL),
     Scene("settings-sessions", "/settings/sessions"),
     Scene("settings-inmail", "/settings/inmail"),
     Scene("settings-privacy", "/settings/privacy"),
@@ -222,6 +286,7 @@ SCENES = (
     Scene("settings-display", "/settings/display"),
     Scene("settings-data", "/settings/data"),
     Scene("arabic-login", "/login", None, None, "ar"),
+    Scene("arabic-security", in_two_steps("/settings/security"), TATYANA, None, "ar"),
     Scene("arabic-inbox", "/inbox", FIGARO, None, "ar"),
     Scene("arabic-request", thread(ROSINA, REQUEST), ROSINA, None, "ar"),
     Scene("arabic-compose", stranger, ROSINA, None, "ar"),

@@ -95,6 +95,16 @@ class Place:
         browser.id = member
         return browser
 
+    async def grows_stale(self, member: MemberId) -> None:
+        """The member has long since shown who they are, in every browser."""
+        await self.town.do(
+            lambda tx: tx.execute(
+                "update sessions set proved_at = proved_at - interval '10 minutes 1 second' "
+                "where member_id = %s",
+                (member,),
+            )
+        )
+
     async def days_pass(self, days: float) -> None:
         """And what falls due by itself is done."""
         await self.site.play(self.town.pass_by(days=days))

@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pyotp
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
@@ -34,7 +35,7 @@ from overture.store.db import Tx
 from overture.web import render
 from overture.web.app import handlers
 from tests.cast import POLICIES
-from tests.web.conftest import Browser, Place
+from tests.web.conftest import PASSWORD, Browser, Place
 
 SOURCE = Path(__file__).parents[2] / "src" / "overture"
 TEMPLATES = sorted((SOURCE / "web" / "templates").rglob("*.html"))
@@ -246,7 +247,10 @@ async def test_no_page_says_anything_in_english_alone(place: Place, marked: None
             if english := _english(answer.text):
                 found[address] = english
     for address, form, expected in REFUSED:
-        browser = life.me if address.startswith(("/settings", "/profile", "/comp")) else life.nobody
+        browser = life.me if address.startswith(OF_A_MEMBER) else life.nobody
+        browser = {"/login/code": life.halfway, "/login/recovery": life.halfway}.get(
+            address, browser
+        )
         answer = await browser.post(address, form)
         assert answer.status_code == expected, (address, answer.status_code)
         if english := _english(answer.text):
@@ -321,6 +325,9 @@ class Life:
 
     me: Browser
     nobody: Browser
+    # One who has to take the second step, and one who signed in long ago.
+    halfway: Browser
+    stale: Browser
     conversations: list[str] = field(default_factory=list)
     mine: list[str] = field(default_factory=list)
 
@@ -331,9 +338,14 @@ async def _life(place: Place) -> Life:
     life = Life(
         _speaking(await place.member("11", premium="premium_business", recruiter="recruiter_lite")),
         _speaking(place.browser()),
+        _speaking(place.browser()),
+        _speaking(await place.member("10")),
     )
     me = life.me.id
     assert me
+    assert life.stale.id
+    await place.grows_stale(life.stale.id)
+    await _two_steps(place, life)
     with_plan = {name: await town.member(name, premium="premium_career") for name in WITH_PLAN}
     basic = {name: await town.member(name) for name in BASIC}
     them = with_plan | basic
@@ -380,6 +392,16 @@ async def _life(place: Place) -> Life:
     return life
 
 
+async def _two_steps(place: Place, life: Life) -> None:
+    """The member signs in in two steps; one browser lacks the second, one sets up another app."""
+    page = await life.me.follow(await life.me.post("/settings/security/app"))
+    app = pyotp.TOTP(re.search(r"secret=([A-Z2-7]+)", page.text)[1])
+    assert (await life.me.post("/settings/security/app/code", {"code": app.now()})).is_success
+    assert (await life.me.post("/settings/security/app")).status_code == 303
+    form = {"email": f"{life.me.id}@overture.example", "password": PASSWORD}
+    assert (await life.halfway.post("/login", form)).headers["location"] == "/login/code"
+
+
 WITH_PLAN = ("22", "33", "44", "55", "66")
 BASIC = ("77", "88", "99")
 
@@ -418,9 +440,13 @@ def _addresses(path: str, life: Life) -> list[tuple[Browser, str]]:
         "/reset/new": ["/reset/new?link=11"],
         "/verify": ["/verify?link=22"],
     }
+    if path in ("/login/code", "/confirm"):
+        return [(life.halfway if path == "/login/code" else life.stale, path)]
     assert "{" not in path, f"{path}: which address of it should be looked at?"
     return [(who, each) for each in (path, *more.get(path, [])) for who in (me, nobody)]
 
+
+OF_A_MEMBER = ("/settings", "/profile", "/comp", "/confirm")
 
 # Forms that are sent back: where to, what with, and with which status.
 REFUSED: tuple[tuple[str, dict[str, str], int], ...] = (
@@ -432,10 +458,14 @@ REFUSED: tuple[tuple[str, dict[str, str], int], ...] = (
     ("/profile", {"name": "", "handle": "?"}, 422),
     ("/profile/photo", {}, 422),
     ("/settings/account/handle", {"handle": "?"}, 422),
-    ("/settings/account/email", {"email": "11", "password": "wrong"}, 422),
+    ("/settings/account/email", {"email": "11"}, 422),
     ("/settings/account/password", {"old": "wrong", "new": "11"}, 422),
     ("/settings/display", {"time_zone": "Ω"}, 422),
-    ("/settings/data/close", {"password": "wrong"}, 422),
+    ("/settings/security/app/code", {"code": "1"}, 422),
+    ("/confirm", {"password": "wrong"}, 422),
+    ("/confirm/code", {"code": "1"}, 422),
+    ("/login/code", {"code": "1"}, 422),
+    ("/login/recovery", {"recovery_code": "1"}, 422),
 )
 
 

@@ -21,15 +21,16 @@ from overture.actions.fields import Fields, Invalid, time_zone
 from overture.actions.members import EMAIL_CHARS_MAX, NewMember
 from overture.core import accounts as rules
 from overture.core import text
-from overture.core.accounts import Denied, Limit, Purpose, folded
+from overture.core.accounts import Ceremony, Denied, Limit, Limits, Purpose, folded
 from overture.core.ids import MemberId
 from overture.core.refusals import Refusal
 from overture.core.sending import Event
 from overture.core.text import BadText
 from overture.store import accounts as store
-from overture.store import attempts, links, mailboxes, mails, sessions
+from overture.store import attempts, ceremonies, links, mailboxes, mails, sessions
 from overture.store.accounts import Account, Unopened
 from overture.store.attempts import Try
+from overture.store.ceremonies import Begun
 from overture.store.db import Database, Tx
 from overture.store.links import Link
 from overture.store.mails import Wanted
@@ -87,6 +88,13 @@ class SignedIn:
     member: MemberId
     secret: str
     device: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecondStep:
+    """The password was right, and a second step is to come. The browser is to keep the secret."""
+
+    secret: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,15 +199,18 @@ async def sign_in(
     fresh: Fresh,
     now: datetime,
     before: str = "",
-) -> SignedIn | Denied:
+) -> SignedIn | SecondStep | Denied:
     """Signs a browser in, in a session of its own; the one whose secret is `before` ends.
 
-    Raises lanes.Overloaded where too many passwords wait to be compared.
+    A member who signs in in two steps is not in yet: see `two_steps`. Raises lanes.Overloaded where
+    too many passwords wait to be compared.
     """
-    tried = _Tries(browser, folded(email))
+    to = folded(email)
+    tried = Tries(browser, rules.SIGNING_IN, to)
 
     async def look(tx: Tx) -> tuple[bool, Account | None]:
-        return await tried.may(tx), await store.by_address(tx, tried.address)
+        known = await store.is_known_device(tx, hash_of(browser.device), to)
+        return await tried.may(tx, known=known), await store.by_address(tx, to)
 
     may, account = await db.writing(look)
     if not may:
@@ -211,7 +222,7 @@ async def sign_in(
     if passwords.is_outdated(renewed):
         renewed = await passwords.hashed(password)
 
-    async def work(tx: Tx) -> SignedIn | Denied:
+    async def work(tx: Tx) -> SignedIn | SecondStep | Denied:
         current = await store.of(tx, account.member, lock=True)
         # Changed or closed meanwhile.
         if current is None or current.password != account.password:
@@ -219,11 +230,45 @@ async def sign_in(
         if renewed != current.password:
             await store.rehash(tx, account.member, before=current.password, after=renewed)
         await tried.right(tx)
-        if before:
-            await sign_out(tx, before, now)
-        return await _begin(tx, account.member, browser, fresh, now, known=tried.known)
+        if current.two_steps_at is not None:
+            begun = Begun(Ceremony.SECOND_STEP, account.member, {})
+            await ceremonies.begin(tx, begun, hash_of(fresh.secret))
+            return SecondStep(fresh.secret)
+        return await begin(tx, account.member, browser, fresh, now, by=["password"], before=before)
 
     return await db.writing(work)
+
+
+async def begin(
+    tx: Tx,
+    member: MemberId,
+    browser: Browser,
+    fresh: Fresh,
+    now: datetime,
+    *,
+    by: Sequence[str],
+    before: str,
+) -> SignedIn:
+    """A new session for one who has shown who they are, `by` which means; that of `before` ends.
+
+    A device that is not known is made known, under a new secret.
+    """
+    if before:
+        await sign_out(tx, before, now)
+    known = await store.is_device_of(tx, hash_of(browser.device), member)
+    device = browser.device if known else fresh.device
+    await sessions.add(
+        tx,
+        member,
+        session=fresh.id,
+        sha256=hash_of(fresh.secret),
+        client=browser.client,
+        agent=browser.agent[:_AGENT_CHARS_MAX],
+    )
+    await store.know_device(tx, hash_of(device), member)
+    payload = {"session": fresh.id, "known_device": known, "by": list(by)}
+    await tell(tx, [Event(member, "account.signed_in", now, payload)])
+    return SignedIn(member, fresh.secret, device)
 
 
 async def sign_out(tx: Tx, secret: str, now: datetime) -> None:
@@ -251,63 +296,41 @@ async def sign_out_everywhere(
     return len(ended)
 
 
-async def _begin(
-    tx: Tx, member: MemberId, browser: Browser, fresh: Fresh, now: datetime, *, known: bool
-) -> SignedIn:
-    """A new session. A device that is not known is made known, under a new secret."""
-    device = browser.device if known else fresh.device
-    await sessions.add(
-        tx,
-        member,
-        session=fresh.id,
-        sha256=hash_of(fresh.secret),
-        client=browser.client,
-        agent=browser.agent[:_AGENT_CHARS_MAX],
-    )
-    await store.know_device(tx, hash_of(device), member)
-    payload = {"session": fresh.id, "known_device": known}
-    await tell(tx, [Event(member, "account.signed_in", now, payload)])
-    return SignedIn(member, fresh.secret, device)
-
-
 async def _tell_ended(tx: Tx, member: MemberId, ended: Sequence[str], now: datetime) -> None:
     await tell(tx, [Event(member, "account.signed_out", now, {"sessions": list(ended)})])
 
 
-class _Tries:
-    """The tries of one browser to sign in with one address.
+class Tries:
+    """The tries of one browser to get in as one whom it names: by an address, or by a member's id.
 
-    A browser that signed in with it before is counted by itself. All others are counted by where they
+    A browser that signed in as them before is counted by itself. All others are counted by where they
     come from, and then together: in this order, so that one place alone cannot use up what strangers
     have together.
     """
 
-    def __init__(self, browser: Browser, address: str) -> None:
-        self.address = address
-        self.known = False
-        self._device = hash_of(browser.device)
+    def __init__(self, browser: Browser, limits: Limits, whom: str) -> None:
+        self._known = False
         client = rules.network(browser.client)
-        by_device = rules.BY_DEVICE_TO_ADDRESS
-        to_address = rules.FROM_CLIENT_TO_ADDRESS
-        self._own = (by_device, by_device.key(self._device, address))
-        self._from_to = (to_address, to_address.key(client, address))
-        self._from = (rules.FROM_CLIENT, rules.FROM_CLIENT.key(client))
-        strangers = rules.BY_STRANGERS_TO_ADDRESS
-        self._strangers = (strangers, strangers.key(address))
+        by_device, from_client = limits.by_device, limits.from_client
+        from_to, strangers = limits.from_client_to, limits.by_strangers
+        self._own = (by_device, by_device.key(hash_of(browser.device), whom))
+        self._from_to = (from_to, from_to.key(client, whom))
+        self._from = (from_client, from_client.key(client))
+        self._strangers = (strangers, strangers.key(whom))
 
-    async def may(self, tx: Tx) -> bool:
+    async def may(self, tx: Tx, *, known: bool) -> bool:
         """Counts a try: whether it may be made."""
-        self.known = await store.is_known_device(tx, self._device, self.address)
-        if self.known:
+        self._known = known
+        if known:
             return await attempts.within(tx, [self._own])
         if not await attempts.within(tx, [self._from, self._from_to]):
             return False
         return await attempts.within(tx, [self._strangers])
 
     async def right(self, tx: Tx) -> None:
-        """It was the right password: the try does not count, nor do one's own slips before it."""
+        """It was right: the try does not count, nor do one's own slips before it."""
         await attempts.forget(tx, [self._own, self._from_to])
-        if not self.known:
+        if not self._known:
             await attempts.forgive(tx, [self._from, self._strangers])
 
 
@@ -457,6 +480,7 @@ async def set_password(
         kind = "account.password_changed" if account else "account.opened"
         await tell(tx, [Event(link.member, kind, now, {})])
         await links.drop(tx, link.member)
+        await ceremonies.drop(tx, link.member)
         await store.forget_devices(tx, link.member)
         await sign_out_everywhere(tx, link.member, now)
         to = rules.BY_STRANGERS_TO_ADDRESS
@@ -544,10 +568,11 @@ async def change_password(
             return Denied.WRONG_PASSWORD
         await store.set_password(tx, member, stored)
         await links.drop(tx, member)
+        await ceremonies.drop(tx, member)
         await store.forget_devices(tx, member)
         await store.know_device(tx, hash_of(fresh.device), member)
         await sign_out_everywhere(tx, member, now, but=session)
-        await sessions.renew(tx, member, session, hash_of(fresh.secret))
+        await sessions.prove(tx, member, session, hash_of(fresh.secret))
         await tell(tx, [Event(member, "account.password_changed", now, {})])
         return SignedIn(member, fresh.secret, fresh.device)
 
@@ -555,22 +580,13 @@ async def change_password(
 
 
 async def change_email(
-    db: Database,
-    member: MemberId,
-    password: str,
-    email: str,
-    mail: str,
-    *,
-    language: str,
+    db: Database, member: MemberId, email: str, mail: str, *, language: str
 ) -> Invalid | Denied | None:
     """Has a mail written to the new address; it is the account's once its link is followed."""
     fields = Fields()
     to = fields.take("email", address(email))
     if (invalid := fields.invalid) is not None:
         return invalid
-    own = await confirmed(db, member, password)
-    if isinstance(own, Denied):
-        return own
 
     async def work(tx: Tx) -> Denied | None:
         to_address = rules.MAILS_TO_ADDRESS

@@ -4,13 +4,15 @@ are processors. And which of them are among the first that a guesser would try.
 
 import asyncio
 import os
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
 
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import hash_secret
 
 from overture.actions.lanes import Overloaded
 from overture.core.accounts import password_text
@@ -33,6 +35,16 @@ _waiting = 0
 async def hashed(password: str) -> str:
     """The password as it is stored. Raises Overloaded where too many wait."""
     return await _beside(lambda: _HASHER.hash(password_text(password)))
+
+
+async def hashed_together(codes: Sequence[str], salt: bytes) -> list[str]:
+    """Codes as they are stored, all with one salt, so that one is looked for by hashing it once."""
+    return await _beside(lambda: [_HASHER.hash(each, salt=salt) for each in codes])
+
+
+async def hashed_like(code: str, stored: str) -> str:
+    """The code as it would be stored beside this one."""
+    return await _beside(lambda: _hash_like(code, stored))
 
 
 async def fits(password: str, stored: str | None) -> bool:
@@ -69,6 +81,21 @@ def _fits(password: str, stored: str) -> bool:
         return _HASHER.verify(stored, password)
     except (VerificationError, InvalidHashError):
         return False
+
+
+def _hash_like(code: str, stored: str) -> str:
+    parameters = extract_parameters(stored)
+    salt = stored.split("$")[4]
+    return hash_secret(
+        code.encode(),
+        b64decode(salt + "=" * (-len(salt) % 4)),
+        time_cost=parameters.time_cost,
+        memory_cost=parameters.memory_cost,
+        parallelism=parameters.parallelism,
+        hash_len=parameters.hash_len,
+        type=parameters.type,
+        version=parameters.version,
+    ).decode()
 
 
 def _guesses(password: str, known: Sequence[str]) -> float:

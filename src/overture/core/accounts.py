@@ -6,7 +6,7 @@ Source: docs/accounts.md.
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
@@ -25,6 +25,10 @@ GUESSED = BadText("This is one of the first passwords that anyone would try. Tak
 # A browser stays signed in for so long without use, and for so long at most.
 SESSION_IDLE = timedelta(days=30)
 SESSION_MAX = timedelta(days=180)
+# Who has shown who they are is not asked again for so long, before what nobody may do in their place.
+PROVEN_FOR = timedelta(minutes=10)
+# What was begun in a browser is to be ended within so long.
+CEREMONY_MAX = timedelta(minutes=10)
 # A browser that did not sign in for so long is a stranger's again.
 DEVICE_MAX = timedelta(days=365)
 
@@ -36,6 +40,10 @@ class Denied(StrEnum):
     WRONG_PASSWORD = "wrong_password"  # noqa: S105
     TOO_OFTEN = "too_often"
     LINK_GONE = "link_gone"
+    WRONG_CODE = "wrong_code"
+    WRONG_RECOVERY_CODE = "wrong_recovery_code"
+    CODES_TOO_OFTEN = "codes_too_often"
+    BEGIN_AGAIN = "begin_again"
 
     @property
     def sentence(self) -> str:
@@ -54,6 +62,16 @@ _SENTENCES = {
     Denied.LINK_GONE: Sentence(
         "This link was used before, or is too old, or incomplete. Ask for a new one."
     ),
+    Denied.WRONG_CODE: Sentence(
+        "This code does not fit, or was used before. Take the one that your app shows now."
+    ),
+    Denied.WRONG_RECOVERY_CODE: Sentence(
+        "This is none of your recovery codes, or it was used before. Try another."
+    ),
+    Denied.CODES_TOO_OFTEN: Sentence(
+        "Codes were tried too often. Wait a while, or take another way."
+    ),
+    Denied.BEGIN_AGAIN: Sentence("That took too long, or was done already. Begin again."),
 }
 
 
@@ -68,6 +86,15 @@ class Purpose(StrEnum):
     @property
     def lifetime(self) -> timedelta:
         return timedelta(hours=1) if self is Purpose.PASSWORD else timedelta(days=3)
+
+
+class Ceremony(StrEnum):
+    """What is begun in a browser and ended there soon."""
+
+    # The password was right; the second step is to come.
+    SECOND_STEP = "second_step"
+    # An app was told its secret; its first code is to come.
+    CODE_APP = "code_app"
 
 
 # How often ----------------------------------------------------------------------------------------
@@ -96,7 +123,17 @@ FROM_CLIENT = Limit("sign in from", 60, _QUARTER)
 FROM_CLIENT_TO_ADDRESS = Limit("sign in from to", 10, _QUARTER)
 BY_STRANGERS_TO_ADDRESS = Limit("sign in to", 50, _HOUR)
 BY_DEVICE_TO_ADDRESS = Limit("sign in by to", 10, _QUARTER)
-# Confirming what one does with one's password.
+# The second step, by the one who knows the password. Three codes in a million fit at a time: strangers
+# together need years. They cannot keep the owner out either: a browser of the owner's is counted by
+# itself, and recovery codes, too many to be guessed, are counted by where they are tried alone.
+CODE_FROM_CLIENT = Limit("code from", 30, _QUARTER)
+CODE_FROM_CLIENT_TO_MEMBER = Limit("code from to", 10, _QUARTER)
+CODE_BY_STRANGERS_TO_MEMBER = Limit("code to", 20, _HOUR)
+CODE_BY_DEVICE_TO_MEMBER = Limit("code by to", 10, _QUARTER)
+RECOVERY_FROM_CLIENT = Limit("recovery code from", 10, _QUARTER)
+# So many wrong codes after a right password are told: it may be known to somebody else.
+SLIPS_TOLD = 3
+# Showing again who one is, with a password or a code.
 BY_MEMBER = Limit("confirm", 10, _QUARTER)
 # Mails that anyone can have sent to an address that they only name.
 SIGN_UPS_FROM_CLIENT = Limit("sign up from", 20, _HOUR)
@@ -104,6 +141,27 @@ MAILS_FROM_CLIENT = Limit("mail from", 30, _HOUR)
 MAILS_TO_ADDRESS = Limit("mail to", 5, _HOUR)
 # Following links: their secrets cannot be guessed, but looking them up is work.
 LINKS_FROM_CLIENT = Limit("link from", 100, _HOUR)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often one may try to get in as somebody, by who tries."""
+
+    by_device: Limit
+    from_client: Limit
+    from_client_to: Limit
+    by_strangers: Limit
+
+
+SIGNING_IN = Limits(
+    BY_DEVICE_TO_ADDRESS, FROM_CLIENT, FROM_CLIENT_TO_ADDRESS, BY_STRANGERS_TO_ADDRESS
+)
+CODES = Limits(
+    CODE_BY_DEVICE_TO_MEMBER,
+    CODE_FROM_CLIENT,
+    CODE_FROM_CLIENT_TO_MEMBER,
+    CODE_BY_STRANGERS_TO_MEMBER,
+)
 
 
 def network(client: str) -> str:
@@ -118,6 +176,39 @@ def network(client: str) -> str:
         return str(IPv6Address(int(address) >> 64 << 64))
     return str(address)
 
+
+# Codes ---------------------------------------------------------------------------------------------
+
+# Codes are made, and hold, as RFC 6238 has it and all apps do: six digits, of half a minute each.
+CODE_SECONDS = 30
+CODE_DIGITS = 6
+RECOVERY_CODES = 10
+
+
+def counters(at: datetime, *, used: int) -> list[int]:
+    """The half minutes whose codes are taken at this instant: clocks may be off by one, and none is
+    taken that was used, nor any before it."""
+    now = int(at.timestamp()) // CODE_SECONDS
+    return [each for each in (now, now - 1, now + 1) if each > used]
+
+
+def code_text(raw: str) -> str:
+    """The digits of a code, in whatever script and however grouped."""
+    return "".join(str(unicodedata.digit(each)) for each in raw if each.isdecimal())
+
+
+def recovery_code_text(raw: str) -> str:
+    """A recovery code as it is hashed, however it was grouped and written."""
+    return re.sub(r"[^0-9a-z]", "", raw.lower())[:_RECOVERY_CHARS_MAX]
+
+
+def grouped(recovery_code: str) -> str:
+    """A recovery code as it is shown: in two parts."""
+    half = len(recovery_code) // 2
+    return f"{recovery_code[:half]}-{recovery_code[half:]}"
+
+
+_RECOVERY_CHARS_MAX = 64
 
 # Names and passwords ------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from overture.core.accounts import DEVICE_MAX, SESSION_IDLE
+from overture.core.accounts import DEVICE_MAX, PROVEN_FOR, SESSION_IDLE
 from overture.core.ids import MemberId
 from overture.store.db import Tx, all_rows, as_json, one_row
 
@@ -15,7 +15,8 @@ class Viewer(msgspec.Struct, frozen=True):
     """The member behind a browser that is signed in.
 
     `session` is the session's id, not its secret; `photo` the version of the member's photo. A
-    `language` or `theme` of None is as the browser asks.
+    `language` or `theme` of None is as the browser asks. `proven`: they have only just shown who they
+    are, and need not be asked again.
     """
 
     id: MemberId
@@ -29,11 +30,13 @@ class Viewer(msgspec.Struct, frozen=True):
     session: str
     theme: str | None = None
     shortcuts: bool = True
+    proven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A member who has set a password. `password` is as `actions.passwords` made it."""
+    """A member who has set a password. `password` is as `actions.passwords` made it; it alone does not
+    sign in since `two_steps_at`."""
 
     member: MemberId
     name: str
@@ -42,6 +45,7 @@ class Account:
     verified_at: datetime | None
     password: str
     password_at: datetime
+    two_steps_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ async def sessions_of(tx: Tx, presented: Sequence[str]) -> list[Viewer | None]:
     """Who is signed in, for each of these SHA-256 of cookies in hexadecimal; None where nobody is."""
     asked = [{"place": place, "hash": each} for place, each in enumerate(presented)]
     found: list[Viewer | None] = [None] * len(presented)
-    params = {"asked": as_json(asked), "idle": SESSION_IDLE}
+    params = {"asked": as_json(asked), "idle": SESSION_IDLE, "proven": PROVEN_FOR}
     for place, *columns in await all_rows(tx, _VIEWERS, params):
         found[place] = Viewer(*columns)
     return found
@@ -128,6 +132,11 @@ async def is_known_device(tx: Tx, device: str, address: str) -> bool:
     return await one_row(tx, _KNOWN_DEVICE, params) is not None
 
 
+async def is_device_of(tx: Tx, device: str, member: MemberId) -> bool:
+    """The same, where it is known whose address it is."""
+    return await one_row(tx, _DEVICE_OF, (device, member, DEVICE_MAX)) is not None
+
+
 async def know_device(tx: Tx, device: str, member: MemberId) -> None:
     await tx.execute(_KNOW_DEVICE, (device, member))
 
@@ -142,6 +151,7 @@ async def prune(tx: Tx) -> None:
         "delete from sessions where expires_at <= now() or seen_at <= now() - %s", (SESSION_IDLE,)
     )
     await tx.execute("delete from account_links where expires_at <= now()")
+    await tx.execute("delete from ceremonies where expires_at <= now()")
     await tx.execute("delete from attempts where ends_at <= now()")
     await tx.execute("delete from devices where seen_at <= now() - %s", (DEVICE_MAX,))
     # Nobody waits for such a mail any more.
@@ -153,10 +163,10 @@ async def prune(tx: Tx) -> None:
 # look-ups: a plan made while the tables were small would go through all sessions.
 _VIEWERS = """
     with asked as materialized (
-        select p.place, s.hash, s.id, s.member_id, s.seen_at
+        select p.place, s.hash, s.id, s.member_id, s.seen_at, s.proved_at
         from json_to_recordset(%(asked)s) as p (place integer, hash text)
         cross join lateral (
-            select s.hash, s.id, s.member_id, s.seen_at
+            select s.hash, s.id, s.member_id, s.seen_at, s.proved_at
             from sessions s
             where s.hash = decode(p.hash, 'hex') and s.expires_at > now()
                 and s.seen_at > now() - %(idle)s
@@ -176,7 +186,7 @@ _VIEWERS = """
         ))
     )
     select a.place, m.id, m.handle, m.name, m.headline, m.photo, m.premium, m.language, m.time_zone,
-        a.id, m.theme, m.shortcuts
+        a.id, m.theme, m.shortcuts, a.proved_at > now() - %(proven)s
     from asked a
     cross join lateral (
         select m.id, m.handle, m.name, m.headline, m.photo, m.language, m.time_zone, m.theme,
@@ -190,7 +200,8 @@ _VIEWERS = """
     ) m
 """
 _ACCOUNT = """
-    select a.member_id, m.name, m.handle, a.email, a.verified_at, a.password, a.password_at
+    select a.member_id, m.name, m.handle, a.email, a.verified_at, a.password, a.password_at,
+        a.two_steps_at
     from accounts a
     join members m on m.id = a.member_id and m.closed_at is null
 """
@@ -246,6 +257,11 @@ _KNOWN_DEVICE = """
     from emails e
     join devices d on d.hash = decode(%(device)s, 'hex') and d.member_id = e.member_id
     where e.address = %(address)s and d.seen_at > now() - %(oldest)s
+"""
+_DEVICE_OF = """
+    select d.hash
+    from devices d
+    where d.hash = decode(%s, 'hex') and d.member_id = %s and d.seen_at > now() - %s
 """
 _KNOW_DEVICE = """
     insert into devices (hash, member_id) values (decode(%s, 'hex'), %s)

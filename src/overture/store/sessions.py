@@ -36,9 +36,12 @@ async def mine(tx: Tx, member: MemberId) -> Sequence[Session]:
     return [Session(*row) for row in await all_rows(tx, _MINE, (member, SESSION_IDLE))]
 
 
-async def renew(tx: Tx, member: MemberId, session: str, sha256: str) -> None:
-    """Gives one of the member's sessions another secret; the one before opens nothing any more."""
-    await tx.execute(_RENEW, (sha256, member, session))
+async def prove(tx: Tx, member: MemberId, session: str, sha256: str) -> bool:
+    """Notes that the member has shown again who they are; the session gets another secret with it.
+
+    False where it has ended meanwhile.
+    """
+    return bool(await all_rows(tx, _PROVE, (sha256, member, session)))
 
 
 async def end(tx: Tx, sha256: str) -> tuple[MemberId, str] | None:
@@ -77,7 +80,12 @@ _MINE = """
     where s.member_id = %s and s.expires_at > now() and s.seen_at > now() - %s
     order by s.seen_at desc, s.id desc
 """
-_RENEW = "update sessions set hash = decode(%s, 'hex') where member_id = %s and id = %s"
+_PROVE = """
+    update sessions
+    set hash = decode(%s, 'hex'), proved_at = now()
+    where member_id = %s and id = %s
+    returning id
+"""
 _END = "delete from sessions where hash = decode(%s, 'hex') returning member_id, id"
 _END_ONE = "delete from sessions where member_id = %s and id = %s returning id"
 _END_ALL = """

@@ -1,21 +1,30 @@
 """Signing up, in and out; links from mails; one's own account, and the browsers signed in to it."""
 
 from datetime import datetime
-from ipaddress import ip_address
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode
 
 from overture import ids
 from overture.actions import accounts, members
-from overture.actions.accounts import Browser, Fresh, NewAccount, SignedIn
+from overture.actions.accounts import NewAccount, SecondStep, SignedIn
 from overture.actions.fields import Invalid, time_zone
 from overture.actions.members import ProfileChanges
-from overture.core.accounts import PASSWORD_CHARS_MIN, SESSION_MAX, Denied, Purpose
+from overture.core.accounts import PASSWORD_CHARS_MIN, Denied, Purpose
 from overture.core.browsers import told_of
 from overture.core.ids import MemberId
 from overture.core.refusals import Refusal
 from overture.core.text import BadText
 from overture.store import sessions
 from overture.store.db import Tx
+from overture.web.sessions import (
+    browser_of,
+    fresh,
+    keep,
+    keep_ceremony,
+    local,
+    say,
+    second_step_url,
+    status_of,
+)
 from overture.web.visit import (
     SESSION_COOKIE,
     Absent,
@@ -30,12 +39,9 @@ from overture.web.visit import (
     page,
 )
 
-# Remembers a browser that signed in before; see `core.accounts`.
-_DEVICE_COOKIE = "device"
 # The address that was just signed up with, for the form that comes next.
 _ADDRESS_COOKIE = "address"
 _ADDRESS_SECONDS = 600
-_SESSION_SECONDS = int(SESSION_MAX.total_seconds())
 
 
 # Signing up -------------------------------------------------------------------------------------
@@ -44,7 +50,7 @@ _SESSION_SECONDS = int(SESSION_MAX.total_seconds())
 @page("/signup", who=Who.ANYONE, transaction=False)
 async def signup(visit: Visit) -> Answer:
     if visit.visitor is not None:
-        return Go(_next(visit.query.get("next", "")))
+        return Go(local(visit.query.get("next", "")))
     return _signup(visit, visit.query.get("next", ""))
 
 
@@ -63,13 +69,13 @@ async def sign_up(visit: Visit) -> Answer:
         language=visit.words.language,
     )
     done = await accounts.sign_up(
-        visit.site.db, new, _browser(visit), ids.new(), await visit.site.instant()
+        visit.site.db, new, browser_of(visit), ids.new(), await visit.site.instant()
     )
     match done:
         case Invalid():
             return _signup(visit, form.get("next", ""), errors=visit.errors(done), status=422)
         case Denied():
-            return _signup(visit, form.get("next", ""), alert=_say(visit, done), status=429)
+            return _signup(visit, form.get("next", ""), alert=say(visit, done), status=429)
         case None:
             visit.keep_cookie(_ADDRESS_COOKIE, quote(new.email.strip()), _ADDRESS_SECONDS)
             return Go(_login_url(form.get("next", ""), new=True))
@@ -87,7 +93,7 @@ def _signup(
         "form": visit.form,
         "errors": errors or {},
         "alert": alert,
-        "next": _next(then, ""),
+        "next": local(then, ""),
         "least": PASSWORD_CHARS_MIN,
     }
     return Page("signup.html", values, status=status)
@@ -100,7 +106,7 @@ def _signup(
 async def login(visit: Visit) -> Answer:
     then = visit.query.get("next", "")
     if visit.visitor is not None:
-        return Go(_next(then))
+        return Go(local(then))
     address = unquote(visit.cookie(_ADDRESS_COOKIE))
     return _login(then, email=address, is_new=bool(address) and "new" in visit.query)
 
@@ -113,17 +119,19 @@ async def sign_in(visit: Visit) -> Answer:
         visit.site.db,
         email,
         form.get("password", ""),
-        _browser(visit),
-        fresh=_fresh(),
+        browser_of(visit),
+        fresh=fresh(),
         now=await visit.site.instant(),
         before=visit.cookie(SESSION_COOKIE),
     )
     if isinstance(done, Denied):
-        status = 429 if done is Denied.TOO_OFTEN else 422
-        return _login(then, email=email, alert=_say(visit, done), status=status)
-    _keep(visit, done)
+        return _login(then, email=email, alert=say(visit, done), status=status_of(done))
     visit.keep_cookie(_ADDRESS_COOKIE, "")
-    return Go(_next(then))
+    if isinstance(done, SecondStep):
+        keep_ceremony(visit, done.secret)
+        return Go(second_step_url(then))
+    keep(visit, done)
+    return Go(local(then))
 
 
 @act("/logout", who=Who.ANYONE)
@@ -141,7 +149,7 @@ def _login(
     alert: str = "",
     status: int = 200,
 ) -> Page:
-    values = {"email": email, "is_new": is_new, "alert": alert, "next": _next(then, "")}
+    values = {"email": email, "is_new": is_new, "alert": alert, "next": local(then, "")}
     return Page("login.html", values, status=status)
 
 
@@ -158,7 +166,7 @@ async def ask_for_password(visit: Visit) -> Answer:
     done = await accounts.ask_for_password(
         visit.site.db,
         visit.form.get("email", ""),
-        _browser(visit),
+        browser_of(visit),
         ids.new(),
         language=visit.words.language,
     )
@@ -166,7 +174,7 @@ async def ask_for_password(visit: Visit) -> Answer:
         case Invalid():
             return _reset(visit, errors=visit.errors(done), status=422)
         case Denied():
-            return _reset(visit, alert=_say(visit, done), status=429)
+            return _reset(visit, alert=say(visit, done), status=429)
         case None:
             return Go("/reset/sent")
 
@@ -187,7 +195,7 @@ async def set_password(visit: Visit) -> Answer:
     db, link = visit.site.db, visit.form.get("link", "")
     now = await visit.site.instant()
     done = await accounts.set_password(
-        db, link, visit.form.get("password", ""), _browser(visit), now
+        db, link, visit.form.get("password", ""), browser_of(visit), now
     )
     if isinstance(done, Invalid):
         errors = visit.errors(done)
@@ -237,7 +245,7 @@ async def _new_password(
 
 def _gone(visit: Visit, denied: Denied) -> Page:
     status = 429 if denied is Denied.TOO_OFTEN else 410
-    return Page("link_gone.html", {"alert": _say(visit, denied)}, status=status)
+    return Page("link_gone.html", {"alert": say(visit, denied)}, status=status)
 
 
 # One's own account ------------------------------------------------------------------------------
@@ -265,26 +273,39 @@ async def change_handle(visit: Visit) -> Answer:
             return Done("/settings/account", notice=notice)
 
 
-@act("/settings/account/email", transaction=False)
+@page("/settings/account/email", who=Who.PROVEN)
+async def new_email(visit: Visit) -> Answer:
+    return Page("settings/email.html", await _email_values(visit, visit.tx))
+
+
+@act("/settings/account/email", who=Who.PROVEN, transaction=False)
 async def change_email(visit: Visit) -> Answer:
-    form = visit.form
+    db = visit.site.db
     done = await accounts.change_email(
-        visit.site.db,
+        db,
         visit.viewer.id,
-        form.get("password", ""),
-        form.get("email", ""),
+        visit.form.get("email", ""),
         ids.new(),
         language=visit.words.language,
     )
-    _ = visit.words.gettext
-    match done:
-        case Invalid():
-            return await _account_again(visit, visit.errors(done))
-        case Denied():
-            return await _account_again(visit, {"email_password": _say(visit, done)})
-        case None:
-            notice = _("A mail is on its way to the new address. Follow the link in it.")
-            return Done("/settings/account", notice=notice)
+    if done is None:
+        notice = visit.words.gettext(
+            "A mail is on its way to the new address. Follow the link in it."
+        )
+        return Done("/settings/account", notice=notice)
+    errors = visit.errors(done) if isinstance(done, Invalid) else {"email": say(visit, done)}
+    values = await db.reading(lambda tx: _email_values(visit, tx, errors))
+    return Page("settings/email.html", values, status=422)
+
+
+async def _email_values(
+    visit: Visit, tx: Tx, errors: dict[str, str] | None = None
+) -> dict[str, object]:
+    return {
+        "account": await accounts.account(tx, visit.viewer.id),
+        "form": visit.form,
+        "errors": errors or {},
+    }
 
 
 @act("/settings/account/verify")
@@ -293,7 +314,7 @@ async def verify_again(visit: Visit) -> Answer:
         visit.tx, visit.viewer.id, ids.new(), language=visit.words.language
     )
     if isinstance(done, Denied):
-        return No(_say(visit, done), 429, "/settings/account")
+        return No(say(visit, done), 429, "/settings/account")
     notice = visit.words.gettext("A mail is on its way to your address. Follow the link in it.")
     return Done("/settings/account", notice=notice)
 
@@ -307,16 +328,16 @@ async def change_password(visit: Visit) -> Answer:
         current=form.get("current", ""),
         new=form.get("password", ""),
         session=visit.viewer.session,
-        fresh=_fresh(),
+        fresh=fresh(),
         now=await visit.site.instant(),
     )
     match done:
         case Invalid():
             return await _account_again(visit, visit.errors(done))
         case Denied():
-            return await _account_again(visit, {"current": _say(visit, done)})
+            return await _account_again(visit, {"current": say(visit, done)})
         case SignedIn():
-            _keep(visit, done)
+            keep(visit, done)
             notice = visit.words.gettext("Your password is changed. All other browsers are out.")
             return Done("/settings/account", notice=notice)
 
@@ -380,49 +401,6 @@ async def end_all(visit: Visit) -> Answer:
     return Done("/login", notice=visit.words.gettext("You are signed out everywhere."))
 
 
-# Browsers and addresses -------------------------------------------------------------------------
-
-
-def _browser(visit: Visit) -> Browser:
-    headers = visit.request.headers
-    return Browser(_client(visit), headers.get("user-agent", ""), visit.cookie(_DEVICE_COOKIE))
-
-
-def _client(visit: Visit) -> str:
-    """Where the browser is; by the word of a proxy only if that is on this machine."""
-    request = visit.request
-    peer = request.client.host if request.client else ""
-    # What the proxy itself has seen stands last.
-    told = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-    try:
-        return str(ip_address(told)) if ip_address(peer).is_loopback else peer
-    except ValueError:
-        return peer
-
-
-def _fresh() -> Fresh:
-    return Fresh(ids.new(), ids.new_secret(), ids.new_secret())
-
-
-def _keep(visit: Visit, signed_in: SignedIn) -> None:
-    visit.keep_cookie(SESSION_COOKIE, signed_in.secret, _SESSION_SECONDS)
-    visit.keep_cookie(_DEVICE_COOKIE, signed_in.device)
-
-
 def _login_url(then: str, *, new: bool) -> str:
-    query = ({"next": then} if (then := _next(then, "")) else {}) | ({"new": "1"} if new else {})
+    query = ({"next": then} if (then := local(then, "")) else {}) | ({"new": "1"} if new else {})
     return "/login" + (f"?{urlencode(query)}" if query else "")
-
-
-def _next(raw: str, otherwise: str = "/inbox") -> str:
-    """Where to go on: a path of this site alone, whatever a link to us says."""
-    try:
-        parts = urlsplit(raw)
-    except ValueError:
-        return otherwise
-    is_path = raw.startswith("/") and raw[1:2] not in {"/", "\\"} and raw.isprintable()
-    return raw if is_path and not parts.scheme and not parts.netloc else otherwise
-
-
-def _say(visit: Visit, denied: Denied) -> str:
-    return visit.words.say(denied.sentence)

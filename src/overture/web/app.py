@@ -36,7 +36,9 @@ from overture.web import (
     network,
     photos,
     premium,
+    security,
     settings,
+    two_steps,
 )
 from overture.web.context import Site
 from overture.web.render import html
@@ -70,7 +72,9 @@ MODULES: tuple[ModuleType, ...] = (
     network,
     photos,
     premium,
+    security,
     settings,
+    two_steps,
 )
 
 _NOTICE_COOKIE = "notice"
@@ -193,8 +197,10 @@ async def _answer(handler: Handler, visit: Visit) -> Answer:
         raise Unavailable
     if handler.method != "GET" and not guard.is_own(request.headers, site.public_url):
         return No(_("This did not come from a page of this site. Load the page anew."), 403)
-    if handler.who is Who.MEMBER and visit.visitor is None:
+    if handler.who is not Who.ANYONE and visit.visitor is None:
         return Go(_login(request))
+    if handler.who is Who.PROVEN and not visit.viewer.proven:
+        return Go(f"/confirm?next={quote(handler.again or _wanted(request))}")
     if handler.method != "GET":
         await _take_form(handler, visit)
     if any(_NOT_TEXT.search(text) for text in visit.path.values()):
@@ -241,13 +247,19 @@ async def _carry_out(handler: Handler, visit: Visit) -> Answer:
 
 
 def _login(request: Request) -> str:
-    """Where to sign in, and what to come back to: the page itself, or that of the form."""
+    """Where to sign in, and what to come back to."""
+    target = _wanted(request)
+    return "/login" if target in ("", "/") else f"/login?next={quote(target)}"
+
+
+def _wanted(request: Request) -> str:
+    """The page that was asked for, or that of the form."""
     target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if request.method != "GET" or request.headers.get("x-live"):
         came = request.headers.get("referer", "")
         base = f"{request.url.scheme}://{request.url.netloc}"
         target = came.removeprefix(base) if came.startswith(base + "/") else "/"
-    return "/login" if target in ("", "/") else f"/login?next={quote(target)}"
+    return target
 
 
 async def _take_form(handler: Handler, visit: Visit) -> None:

@@ -10,17 +10,15 @@ from babel.core import get_global
 from babel.dates import get_timezone_location
 from starlette.responses import StreamingResponse
 
-from overture.actions import accounts, closing, members, network
+from overture.actions import closing, members, network
 from overture.actions.export import export
 from overture.actions.fields import Invalid
 from overture.actions.members import PreferenceChanges
-from overture.core.accounts import Denied
 from overture.core.ids import MemberId
 from overture.core.refusals import Refusal
-from overture.store.db import Tx
 from overture.store.members import Display, Preferences
 from overture.store.network import Block, blocks
-from overture.web.visit import Absent, Answer, Done, Go, Page, Visit, act, page
+from overture.web.visit import Absent, Answer, Done, Go, Page, Visit, Who, act, page
 from overture.words import LANGUAGES, wanted_language, words_of
 
 THEMES = ("light", "dark")
@@ -161,12 +159,13 @@ def _zones(language: str) -> tuple[tuple[str, str], ...]:
 # The data, and leaving ----------------------------------------------------------------------------
 
 
-@page("/settings/data")
+@page("/settings/data", transaction=False)
 async def data(visit: Visit) -> Answer:
-    return await _data_page(visit, visit.tx)
+    _ = visit
+    return Page("settings/data.html")
 
 
-@page("/me/export")
+@page("/me/export", who=Who.PROVEN, again="/settings/data")
 async def export_me(visit: Visit) -> Answer:
     packed = await export(visit.tx, visit.viewer.id, visit.now, visit.site.book)
     headers = {
@@ -176,28 +175,18 @@ async def export_me(visit: Visit) -> Answer:
     return StreamingResponse(_parts(packed), headers=headers)
 
 
-@act("/settings/data/close", transaction=False)
+@page("/settings/data/close", who=Who.PROVEN)
+async def leave(visit: Visit) -> Answer:
+    outlook = await closing.outlook(visit.tx, visit.viewer.id, visit.now, visit.site.book)
+    return Page("settings/close.html", {"outlook": outlook})
+
+
+@act("/settings/data/close", who=Who.PROVEN)
 async def close(visit: Visit) -> Answer:
     """Closes the account for good. Whoever only found the browser open cannot."""
-    db, viewer = visit.site.db, visit.viewer.id
-    denied = await accounts.confirmed(db, viewer, visit.form.get("password", ""))
-    if isinstance(denied, Denied):
-        errors = {"password": visit.words.gettext(denied.sentence)}
-        return await db.reading(lambda tx: _data_page(visit, tx, errors))
-
-    async def work(tx: Tx) -> bool | Refusal:
-        return await closing.close(tx, viewer, await visit.site.clock.now(tx), visit.site.book)
-
-    _ = await db.writing(work)
+    _ = await closing.close(visit.tx, visit.viewer.id, visit.now, visit.site.book)
     visit.keep_cookie("session", "")
     return Done("/login", notice=visit.words.gettext("Your account is closed. Farewell."))
-
-
-async def _data_page(visit: Visit, tx: Tx, errors: dict[str, str] | None = None) -> Page:
-    now = await visit.site.clock.now(tx)
-    outlook = await closing.outlook(tx, visit.viewer.id, now, visit.site.book)
-    values = {"outlook": outlook, "errors": errors or {}}
-    return Page("settings/data.html", values, status=422 if errors else 200)
 
 
 def _parts(file: IO[bytes]) -> Iterator[bytes]:

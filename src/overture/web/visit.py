@@ -58,10 +58,12 @@ YEAR_SECONDS = 365 * 24 * 3600
 
 
 class Who(Enum):
-    """Who may see a page. A member who is not signed in is sent to /login and back."""
+    """Who may see a page. A member who is not signed in is sent to /login and back, one who signed in
+    a while ago to /confirm and back."""
 
     ANYONE = "anyone"
     MEMBER = "a member who is signed in"
+    PROVEN = "a member who has shown only now who they are"
 
 
 def cookie_name(site: Site, name: str) -> str:
@@ -269,11 +271,15 @@ class Handler:
     transaction: bool
     form_bytes_max: int
     files_max: int
+    # Where one is sent after /confirm; empty: to the page itself, or to that of the form.
+    again: str = ""
 
 
-def page(path: str, *, who: Who = Who.MEMBER, transaction: bool = True) -> Callable[[Run], Handler]:
-    """Declares a page, which changes nothing."""
-    return lambda run: Handler("GET", path, run, who, transaction, 0, 0)
+def page(
+    path: str, *, who: Who = Who.MEMBER, transaction: bool = True, again: str = ""
+) -> Callable[[Run], Handler]:
+    """Declares a page, which changes nothing. `again`: where it is linked, if it only downloads."""
+    return lambda run: Handler("GET", path, run, who, transaction, 0, 0, again)
 
 
 def act(
