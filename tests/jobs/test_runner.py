@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
+import pytest
 
 from overture import ids
 from overture.actions import reminders
@@ -142,6 +143,35 @@ async def test_what_is_hopeless_is_given_up_at_once_and_a_fault_is_not(worked: W
     assert hopeless == ("hopeless", 1, True, "There is no such address.")
     assert fault[:3] == ("fault", 1, False)
     assert str(fault[3]).startswith("A fault of the server's")
+
+
+async def test_more_is_written_down_of_outside_work_together_with_what_became_of_it(worked: Worked):
+    heard: list[tuple[str, str]] = []
+    broken = True
+
+    async def run(each: Job) -> Outcome:
+        return DONE if each.key == "good" else Hopeless("There is no such address.")
+
+    async def told(tx: Tx, became: Sequence[tuple[Job, Outcome]], now: datetime) -> None:
+        assert now == SIGN_UP
+        await jobs.add(tx, [job("other", f"after-{each.key}") for each, _ in became])
+        heard.extend((each.key, type(outcome).__name__) for each, outcome in became)
+        if broken:
+            raise RuntimeError("planted")
+
+    await add(worked, job(key="good"), job(key="bad"))
+    queues: dict[str, Queue] = {"mail": Outside(run, told=told)}
+
+    with pytest.raises(RuntimeError):
+        await runner_of(worked, queues).play(SIGN_UP)
+    assert [row[0] for row in await left(worked)] == ["good", "bad"]
+
+    broken = False
+    heard.clear()
+    await passes_real_time(worked)
+    await runner_of(worked, queues).play(SIGN_UP)
+    assert sorted(heard) == [("bad", "Hopeless"), ("good", "Done")]
+    assert [row[0] for row in await left(worked)] == ["bad", "after-good", "after-bad"]
 
 
 async def test_one_at_fault_holds_up_none_of_its_batch(worked: Worked):

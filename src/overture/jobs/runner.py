@@ -64,12 +64,14 @@ class Outside:
     """A queue whose work is on the outside: `at_once` jobs side by side, each within `seconds`.
 
     `in_order`: of a member's jobs none is begun before those made earlier are done or given up.
+    `told` writes down more of what became of jobs, in the transaction that does, before it does.
     """
 
     run: Callable[[Job], Awaitable[Outcome]]
     at_once: int = 8
     seconds: float = 60
     in_order: bool = False
+    told: Callable[[Tx, Sequence[tuple[Job, Outcome]], datetime], Awaitable[None]] | None = None
 
 
 Queue = Within | Outside
@@ -279,7 +281,7 @@ class Runner:
                 became += self._over(name, under_way)
         finally:
             if under_way or became:
-                await self._give_back(name, under_way, became)
+                await self._give_back(name, queue, under_way, became)
 
     async def _next(
         self, name: str, queue: Outside, became: Sequence[tuple[Job, Outcome]], free: int
@@ -292,6 +294,8 @@ class Runner:
         async def work(tx: Tx) -> list[Job]:
             await store.need_not_last(tx)
             now = await self.clock.now(tx)
+            if became and queue.told is not None:
+                await queue.told(tx, became, now)
             await self._write_down(tx, became, now)
             if not free:
                 return []
@@ -328,6 +332,7 @@ class Runner:
     async def _give_back(
         self,
         name: str,
+        queue: Outside,
         under_way: dict[asyncio.Task[Outcome], Job],
         became: list[tuple[Job, Outcome]],
     ) -> None:
@@ -338,7 +343,10 @@ class Runner:
         await asyncio.gather(*under_way, return_exceptions=True)
 
         async def work(tx: Tx) -> None:
-            await self._write_down(tx, became, await self.clock.now(tx))
+            now = await self.clock.now(tx)
+            if became and queue.told is not None:
+                await queue.told(tx, became, now)
+            await self._write_down(tx, became, now)
             await store.release(tx, list(under_way.values()))
 
         with suppress(Unavailable, TimeoutError):

@@ -29,6 +29,21 @@ async def add(tx: Tx, jobs: Sequence[NewJob]) -> None:
         await tx.execute(_ADD, (as_json([_row(each) for each in wanted.values()]),))
 
 
+async def add_anew(tx: Tx, jobs: Sequence[NewJob]) -> None:
+    """Adds these as if none had been there before: what failed, or was given up, is tried from now on.
+
+    What is being done right now is done again after that.
+    """
+    if jobs:
+        await tx.execute(_DROP_WAITING, (as_json([_row(each) for each in jobs]),))
+        await add(tx, jobs)
+
+
+async def hurry(tx: Tx, queue: str) -> None:
+    """Has what failed, and waits to be tried again, tried now."""
+    await tx.execute(_HURRY, (queue,))
+
+
 async def drop_of(tx: Tx, member: MemberId, queues: Sequence[str]) -> None:
     """Drops all that these queues were to do for a member."""
     await tx.execute(_DROP_OF, (member, list(queues)))
@@ -254,6 +269,18 @@ _ADD = """
         problem = case when j.parked_at is null then j.problem end,
         parked_at = null
     where j.due_at > excluded.due_at or j.parked_at is not null or j.held_until > clock_timestamp()
+"""
+_DROP_WAITING = """
+    delete from jobs j
+    using json_to_recordset(%s) as r (owner_id uuid, queue text, key text)
+    where j.owner_id = r.owner_id and j.queue = r.queue and j.key = r.key
+        and j.held_until <= clock_timestamp()
+"""
+_HURRY = """
+    update jobs
+    set not_before = '-infinity'
+    where queue = %s and parked_at is null and not_before > clock_timestamp()
+        and held_until <= clock_timestamp()
 """
 _DROP_OF = "delete from jobs where owner_id = %s and queue = any (%s)"
 _IS_READY = """
