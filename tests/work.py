@@ -19,5 +19,10 @@ SECRET = Secret(b"of this town's own, and of no other")
 def runner_in(town: Town, folder: Path | None = None, **means: object) -> Runner:
     """`await runner_in(town).play(until)`, by the clock in the database; mails go into the folder."""
     where = folder or Path(tempfile.gettempdir()) / "overture-tests-mail"
-    given = {"public_url": "https://overture.example", "mail_folder": str(where)} | means
+    given = {
+        "public_url": "https://overture.example",
+        "mail_folder": str(where),
+        # The tests' own receivers.
+        "webhook_allow_hosts": ["127.0.0.1"],
+    } | means
     return make_runner(Installation(town.db, TestClock(), town.book, SECRET), Means(**given))

@@ -27,7 +27,7 @@ import msgspec
 from overture import app, policies
 from overture.app import StartProblem
 from overture.settings import Settings
-from overture.store import accounts, embedded, idempotency
+from overture.store import accounts, embedded, idempotency, webhooks
 from overture.store.db import Database, Unavailable
 from overture.worker import Means, means_of
 
@@ -234,6 +234,7 @@ async def _answer(
             shared,
             requests_per_minute=orders.requests_per_minute,
             writes_per_minute=orders.writes_per_minute,
+            webhook_allow_hosts=orders.means.webhook_allow_hosts,
         )
         site = make_site(shared, public_url=orders.means.public_url)
         outgoing = Outgoing(
@@ -314,6 +315,7 @@ async def _keep_house(db: Database) -> None:
         try:
             await db.writing(idempotency.forget_old)
             await db.writing(accounts.prune)
+            await db.writing(webhooks.forget_old)
         except Unavailable:
             log.info("the database was away when what is over was to be dropped")
 

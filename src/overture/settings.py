@@ -4,7 +4,7 @@ Each comes from the command line, else from its `OVERTURE_*` variable, else from
 texts until `read` has them, so that a bad value is refused with one sentence, wherever it was given.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ class Settings:
     log_level: str
     public_url: str | None
     reply_address: str | None
+    webhook_allow_hosts: Sequence[str]
 
 
 class SettingProblem(ValueError):
@@ -151,6 +152,13 @@ def _reply_address(text: str) -> str | None:
     return text or None
 
 
+def _hosts(text: str) -> Sequence[str]:
+    hosts = [host for host in text.replace(",", " ").split() if host]
+    if any("/" in host or "@" in host for host in hosts):
+        raise ValueError("is no list of hosts such as hooks.internal,10.0.0.7")
+    return hosts
+
+
 def _token(text: str) -> str | None:
     if not text:
         return None
@@ -240,6 +248,14 @@ ROWS = (
         "apart; without it they are answered in the browser.",
         _reply_address,
         "FORM",
+    ),
+    Row(
+        "webhook_allow_hosts",
+        "",
+        "Hosts, by name or address, that webhooks may go to although they are not on the public "
+        "internet; also by plain http.",
+        _hosts,
+        "HOST,HOST",
     ),
     Row("log_level", "info", f"One of {', '.join(LEVELS).lower()}.", _level, "LEVEL"),
 )

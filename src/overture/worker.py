@@ -11,17 +11,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from overture import app
-from overture.actions import auditing, reminders, watching
+from overture.actions import auditing, reminders, watching, webhooks
 from overture.app import Installation
 from overture.core.jobs import Job, NewJob, Outcome
 from overture.core.policy import PolicyBook
+from overture.core.webhooks import host_name
 from overture.jobs.maker import READER, UNMADE, Maker
-from overture.jobs.runner import Queue, Runner, Within
+from overture.jobs.runner import Outside, Queue, Runner, Within
 from overture.live.horizon import LAST
 from overture.settings import Settings
 from overture.store import jobs, outbox
 from overture.store.db import Tx
 from overture.store.outbox import Row
+from overture.webhooks.delivery import AT_ONCE, SECONDS, Deliveries
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Means:
     public_url: str
     mail_folder: str
     reply_address: str | None = None
+    webhook_allow_hosts: Sequence[str] = ()
 
 
 def means_of(settings: Settings, address: str) -> Means:
@@ -39,6 +42,7 @@ def means_of(settings: Settings, address: str) -> Means:
         public_url=settings.public_url or address,
         mail_folder=str(settings.data / "mail"),
         reply_address=settings.reply_address,
+        webhook_allow_hosts=settings.webhook_allow_hosts,
     )
 
 
@@ -87,7 +91,8 @@ async def go_on_from_here(tx: Tx, now: datetime, book: PolicyBook) -> None:
 def make_runner(installation: Installation, means: Means) -> Runner:
     """What makes due work and does it; `run` or `play` it."""
     book = installation.book
-    _ = means
+    allowed_hosts = frozenset(map(host_name, means.webhook_allow_hosts))
+    deliveries = Deliveries(installation.db, allowed_hosts)
 
     async def plan_reminders(tx: Tx, events: Sequence[Row]) -> Sequence[NewJob]:
         return await reminders.plan(tx, events, book)
@@ -110,14 +115,19 @@ def make_runner(installation: Installation, means: Means) -> Runner:
         _ = now
         return await maker.anew(tx, jobs)
 
-    maker = Maker(installation.db, [audit, plan_reminders, plan_watches])
+    # Endpoints are locked before the audit log, as by whoever deletes one.
+    maker = Maker(installation.db, [webhooks.plan, audit, plan_reminders, plan_watches])
     always: Mapping[str, Queue] = {
         UNMADE: Within(anew),
         reminders.QUEUE: Within(remind),
         watching.QUEUE: Within(look),
+        webhooks.REPLAYS: Within(webhooks.replay, at_once=1),
     }
+    deliver = Outside(
+        deliveries.deliver, at_once=AT_ONCE, seconds=SECONDS, in_order=True, told=deliveries.told
+    )
 
     async def queues() -> Mapping[str, Queue]:
-        return always
+        return {**always, **dict.fromkeys(await deliveries.look(), deliver)}
 
     return Runner(installation.db, installation.clock, maker, queues)

@@ -25,8 +25,8 @@ def filter_case(context, case):
     return "cursor" not in (case.query or {})
 """
 
-# Nor which time zones there are, which plans a pool has, which instants lie ahead, or that two
-# members are not the same.
+# Nor which time zones there are, which plans a pool has, which instants lie ahead, which hosts can
+# be, which keys came before, or that two members are not the same.
 CONFIG = """
 [[operations]]
 include-operation-id = [
@@ -35,6 +35,10 @@ include-operation-id = [
     "members_change_preferences",
     "network_upsert_pairs",
     "operator_members_issue_token",
+    "operator_webhooks_change",
+    "operator_webhooks_create",
+    "operator_webhooks_replay_span",
+    "operator_webhooks_rotate",
     "premium_adjust",
     "premium_choose",
 ]

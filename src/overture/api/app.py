@@ -26,6 +26,7 @@ from overture.api import (
     operator_jobs,
     operator_members,
     operator_metrics,
+    operator_webhooks,
     premium,
     problems,
 )
@@ -59,6 +60,7 @@ MODULES: tuple[ModuleType, ...] = (
     operator_jobs,
     operator_members,
     operator_metrics,
+    operator_webhooks,
     premium,
 )
 

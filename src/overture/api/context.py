@@ -1,21 +1,23 @@
 """What the API works with: made once by the server, given to every operation."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from overture.actions.lanes import Lane
 from overture.api.limits import RateLimit
 from overture.context import Shared
+from overture.core.webhooks import host_name
 from overture.store.callers import Presented, Token, tokens_of
 
 
 @dataclass(frozen=True, slots=True)
 class Context(Shared):
-    """`callers` gathers the look-ups of tokens."""
+    """`callers` gathers the look-ups of tokens; `webhook_allow_hosts` may lie where others may not."""
 
     callers: Lane[Presented, Token | None]
     requests: RateLimit
     writes: RateLimit
+    webhook_allow_hosts: frozenset[str]
 
     async def drain(self) -> None:
         """Returns when nothing is under way in the lanes any more."""
@@ -24,7 +26,11 @@ class Context(Shared):
 
 
 def make_context(
-    shared: Shared, *, requests_per_minute: int = 600, writes_per_minute: int = 120
+    shared: Shared,
+    *,
+    requests_per_minute: int = 600,
+    writes_per_minute: int = 120,
+    webhook_allow_hosts: Collection[str] = (),
 ) -> Context:
     """Builds the look-up and the limits. A limit is one of a member's token; 0 is none."""
     db = shared.db
@@ -42,4 +48,5 @@ def make_context(
         callers=Lane(look_up),
         requests=RateLimit(requests_per_minute),
         writes=RateLimit(writes_per_minute),
+        webhook_allow_hosts=frozenset(map(host_name, webhook_allow_hosts)),
     )

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
+from inspect import cleandoc
 from types import NoneType
 from typing import Any, cast
 
 import msgspec
 
+from overture.actions.webhook_events import SHAPES
 from overture.api import problems
 from overture.api.operation import NO_SUCH, Operation, Raw, Stream, Who
 from overture.api.wire import FROM_POLICY, UUID_PATTERN, Out
@@ -56,6 +58,7 @@ def document(described: Sequence[Operation], policy: Policy) -> Json:
         "servers": [{"url": "/api/v1"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(each.tag for each in described)],
         "paths": _in_force(paths, policy),
+        "webhooks": {kind: {"post": _told(kind, shape, schemas)} for kind, shape in SHAPES.items()},
         "components": {
             "schemas": _in_force(schemas.components, policy),
             "parameters": _HEADERS,
@@ -78,7 +81,7 @@ class _Schemas:
     """The schema of each type that an operation names; structs stand under components."""
 
     def __init__(self, described: Iterable[Operation]) -> None:
-        self._types: list[Any] = [ProblemOut]
+        self._types: list[Any] = [ProblemOut, *dict.fromkeys(SHAPES.values())]
         for each in described:
             self._types += [t for t in each.answers if t not in (NoneType, Raw, Stream)]
             self._types += [t for t in (each.body, each.query, each.carries) if t is not None]
@@ -130,6 +133,46 @@ def _operation(each: Operation, schemas: _Schemas) -> Json:
             "content": {"application/json": {"schema": schemas.of(each.body)}},
         }
     return made
+
+
+def _told(kind: str, shape: type, schemas: _Schemas) -> Json:
+    """What an endpoint of webhooks is sent of one type of event."""
+    body: Json = {
+        "type": "object",
+        "properties": {
+            "type": {"const": kind},
+            "timestamp": {"type": "string", "format": "date-time"},
+            "data": schemas.of(shape),
+        },
+        "required": ["type", "timestamp", "data"],
+    }
+    return {
+        "operationId": f"told_{kind.replace('.', '_')}",
+        "summary": kind,
+        "description": cleandoc(shape.__doc__ or ""),
+        "parameters": _SIGNED,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {
+            "2XX": {"description": "Taken; anything else is tried again."},
+            "410": {"description": "No more of it: the endpoint is disabled."},
+        },
+    }
+
+
+_SIGNED: Sequence[Json] = [
+    {
+        "name": name,
+        "in": "header",
+        "required": True,
+        "description": told,
+        "schema": {"type": "string"},
+    }
+    for name, told in (
+        ("webhook-id", "The same with each delivery of one event."),
+        ("webhook-timestamp", "When this delivery was signed, in seconds since 1970."),
+        ("webhook-signature", "By Standard Webhooks: `v1,` and a base64 text, once a secret."),
+    )
+]
 
 
 def _parameters(each: Operation, schemas: _Schemas) -> list[Json]:

@@ -49,7 +49,14 @@ from overture.api.callers import Caller
 from overture.api.context import Context
 from overture.api.problems import Problem
 from overture.api.wire import In, Out
-from overture.core.ids import ConversationId, FileId, InvitationId, MemberId, MessageId
+from overture.core.ids import (
+    ConversationId,
+    EndpointId,
+    FileId,
+    InvitationId,
+    MemberId,
+    MessageId,
+)
 from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
 from overture.live.stream import Stream as Stream  # noqa: PLC0414  an answer, like those below
@@ -248,6 +255,7 @@ NO_SUCH: Mapping[Any, Refusal] = {
     MessageId: Refusal.NO_SUCH_MESSAGE,
     FileId: Refusal.NO_SUCH_FILE,
     InvitationId: Refusal.NO_SUCH_INVITATION,
+    EndpointId: Refusal.NO_SUCH_ENDPOINT,
 }
 
 

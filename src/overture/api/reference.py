@@ -105,6 +105,7 @@ def page(document: Json) -> str:
             "</nav><main>",
             *_prose(document["info"]["description"]),
             *(part for tag, found in calls.items() for part in _section(tag, found, document)),
+            *_events_told(document),
             *_schemas(schemas),
             *_problems(document),
             "</main></body></html>",
@@ -122,6 +123,7 @@ def _contents(calls: dict[str, list[tuple[str, str, Json]]]) -> Iterator[str]:
                 f" {_path(path)}</a></li>"
             )
         yield "</ul></li>"
+    yield "<li><a href='#events-told'>Events told by webhooks</a></li>"
     yield "<li><a href='#schemas'>Schemas</a></li><li><a href='#problems'>Problems</a></li></ul>"
 
 
@@ -151,6 +153,19 @@ def _section(tag: str, found: Sequence[tuple[str, str, Json]], document: Json) -
             yield f"<tr><th scope='row'>{status}</th><td>{told}</td></tr>"
         yield "</table></article>"
     yield "</section>"
+
+
+def _events_told(document: Json) -> Iterator[str]:
+    told: Json = document["webhooks"]
+    yield "<section><h2 id='events-told'>Events told by webhooks</h2>"
+    yield "<p>A POST of <code>{type, timestamp, data}</code> to each endpoint that wants it.</p>"
+    yield from _parameters(next(iter(told.values()))["post"]["parameters"], document)
+    yield "<table><caption>What data is, by the type</caption>"
+    for kind, methods in told.items():
+        body = methods["post"]["requestBody"]["content"]["application/json"]["schema"]
+        data = _type(body["properties"]["data"])
+        yield f"<tr><th scope='row'><code>{kind}</code></th><td>{data}</td></tr>"
+    yield "</table></section>"
 
 
 def _parameters(parameters: Sequence[Json], document: Json) -> Iterator[str]:

@@ -15,6 +15,7 @@ ReportId = NewType("ReportId", str)
 TokenId = NewType("TokenId", str)
 FileId = NewType("FileId", str)
 EntryId = NewType("EntryId", str)
+EndpointId = NewType("EndpointId", str)
 
 
 def audit_id(event: int) -> str:

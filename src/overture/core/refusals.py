@@ -59,6 +59,10 @@ class Refusal(StrEnum):
     NO_SUCH_INVITATION = "no_such_invitation"
     CANNOT_BE_YOURSELF = "cannot_be_yourself"
 
+    NO_SUCH_ENDPOINT = "no_such_endpoint"
+    NO_SUCH_DELIVERY = "no_such_delivery"
+    ENDPOINT_DISABLED = "endpoint_disabled"
+
     @property
     def sentence(self) -> str:
         """What happened and what can be done about it."""
@@ -142,4 +146,7 @@ _SENTENCES = {
     ),
     Refusal.NO_SUCH_INVITATION: Sentence("There is no such invitation waiting for you."),
     Refusal.CANNOT_BE_YOURSELF: Sentence("This cannot be done to yourself."),
+    Refusal.NO_SUCH_ENDPOINT: Sentence("There is no such endpoint of webhooks."),
+    Refusal.NO_SUCH_DELIVERY: Sentence("There is no such delivery in the endpoint’s log."),
+    Refusal.ENDPOINT_DISABLED: Sentence("This endpoint is disabled. Enable it first."),
 }

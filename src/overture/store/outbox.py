@@ -7,7 +7,7 @@ from datetime import datetime
 from overture.core.ids import MemberId
 from overture.core.sending import Event
 from overture.store.conversations import INSERT_EVENTS, event_rows
-from overture.store.db import Tx, all_rows, as_json
+from overture.store.db import Tx, all_rows, as_json, one_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,21 @@ async def ends(tx: Tx) -> tuple[int, int]:
 async def within(tx: Tx, ranges: Sequence[tuple[int, int]], limit: int) -> list[Row]:
     """The events in these ascending ranges of numbers, both ends in, in their order."""
     return [Row(*row) for row in await all_rows(tx, _WITHIN, _params(ranges, limit))]
+
+
+async def number_at(tx: Tx, at: datetime) -> int:
+    """The number of the first event from an instant on, as far as they are told in time's order.
+
+    It is looked for by halves: no index would be worth its price to every write.
+    """
+    low, high = await ends(tx)
+    while low <= high:
+        row = await one_row(tx, _FROM, ((middle := (low + high) // 2),))
+        if row is None or row[1] >= at:
+            high = middle - 1
+        else:
+            low = row[0] + 1
+    return low
 
 
 async def numbers_within(tx: Tx, ranges: Sequence[tuple[int, int]], limit: int) -> list[int]:
@@ -65,6 +80,7 @@ _ENDS = """
     select coalesce((select min(o.sequence) from outbox o), 0),
         coalesce((select max(o.sequence) from outbox o), 0)
 """
+_FROM = "select o.sequence, o.at from outbox o where o.sequence >= %s order by o.sequence limit 1"
 _WITHIN = """
     select o.sequence, o.owner_id::text, o.kind, o.payload, o.at
     from unnest(%s::bigint[], %s::bigint[]) as r (first, last)
