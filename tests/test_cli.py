@@ -33,6 +33,17 @@ def folder() -> Iterator[Path]:
         (["serve"], {"OVERTURE_DATABASE_URL": "mysql://x"}, "is not of the form postgresql://"),
         (["serve"], {"OVERTURE_ACCEPT_UNSAFE_DATABASE": "perhaps"}, "is neither true nor false."),
         (["serve"], {"OVERTURE_OPERATOR_TOKEN": "hunter2"}, "its value is shorter than 16"),
+        (
+            ["serve", "--smtp-host", "mail.example.org", "--smtp-security", "none"],
+            {},
+            "It is for a server on this machine alone, which mail.example.org is not.",
+        ),
+        (
+            ["serve", "--mail-from", "x y@example.org"],
+            {},
+            "is not of the form no-reply@example.org",
+        ),
+        (["worker"], {"OVERTURE_SMTP_PASSWORD": "s3cret"}, "but no --smtp-user that it belongs to"),
         (["token", "create"], {}, "Say whose token it is: either --operator or --as HANDLE."),
         (["token", "create", "--operator", "--scope", "admin"], {}, "'admin' is not one of"),
         (["serve", "--speed", "9"], {}, "No such option"),

@@ -24,5 +24,7 @@ def runner_in(town: Town, folder: Path | None = None, **means: object) -> Runner
         "mail_folder": str(where),
         # The tests' own receivers.
         "webhook_allow_hosts": ["127.0.0.1"],
+        "mail_from": "no-reply@overture.example",
+        "mail_domain": "overture.example",
     } | means
     return make_runner(Installation(town.db, TestClock(), town.book, SECRET), Means(**given))

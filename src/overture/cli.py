@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from overture.settings import ROWS, SettingProblem, Settings, read
+from overture.settings import MAIL, ROWS, SettingProblem, Settings, read
 
 if TYPE_CHECKING:
     from overture.actions.ledger import Verification
@@ -179,7 +179,7 @@ def serve(settings: Settings) -> None:
 
 
 @overture.command()
-@_takes("data", "database_url", "public_url", "host", "port", "log_level")
+@_takes("data", "database_url", "public_url", "host", "port", "log_level", *MAIL)
 def worker(settings: Settings) -> None:
     """Do what is due (reminders, mails, webhooks) until SIGTERM or Ctrl+C.
 

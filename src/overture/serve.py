@@ -18,7 +18,6 @@ import threading
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -201,12 +200,9 @@ async def _answer(
     from overture.api.app import api_app  # noqa: PLC0415
     from overture.api.context import make_context  # noqa: PLC0415
     from overture.context import share  # noqa: PLC0415
-    from overture.mail.outgoing import Outgoing  # noqa: PLC0415
-    from overture.mail.post import Folder  # noqa: PLC0415
     from overture.protocol import Protocol  # noqa: PLC0415
     from overture.web.app import web_app  # noqa: PLC0415
     from overture.web.context import make_site  # noqa: PLC0415
-    from overture.words import translations  # noqa: PLC0415
     from overture.worker import make_runner  # noqa: PLC0415
 
     started = asyncio.Event()
@@ -237,12 +233,6 @@ async def _answer(
             webhook_allow_hosts=orders.means.webhook_allow_hosts,
         )
         site = make_site(shared, public_url=orders.means.public_url)
-        outgoing = Outgoing(
-            installation.db,
-            Folder(Path(orders.means.mail_folder)),
-            lambda language: translations(language).gettext,
-            orders.means.public_url,
-        )
         server = Server(
             uvicorn.Config(
                 app.faces(api_app(context), web_app(site)),
@@ -282,7 +272,6 @@ async def _answer(
             beside = [
                 tasks.create_task(announce_when_ready()),
                 tasks.create_task(_keep_house(installation.db)),
-                tasks.create_task(outgoing.run()),
             ]
             if orders.work:
                 beside.append(tasks.create_task(runner.run()))

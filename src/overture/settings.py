@@ -4,9 +4,11 @@ Each comes from the command line, else from its `OVERTURE_*` variable, else from
 texts until `read` has them, so that a bad value is refused with one sentence, wherever it was given.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,6 +33,16 @@ class Settings:
     writes_per_minute: int
     log_level: str
     public_url: str | None
+    smtp_host: str | None
+    smtp_port: int
+    smtp_security: str
+    smtp_user: str | None
+    smtp_password: str | None
+    smtp_seconds: int
+    smtp_hello: str | None
+    smtp_trusted: str | None
+    mail_from: str | None
+    mail_domain: str | None
     reply_address: str | None
     webhook_allow_hosts: Sequence[str]
 
@@ -76,7 +88,29 @@ def read(given: Mapping[str, str | None], environment: Mapping[str, str]) -> Set
         except ValueError as problem:
             shown = "its value" if row.secret else f"“{text}”"
             raise SettingProblem(f"{place}: {shown} {problem}.") from None
-    return Settings(**values)  # pyright: ignore[reportArgumentType]
+    settings = Settings(**values)  # pyright: ignore[reportArgumentType]
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    host = settings.smtp_host
+    if host and settings.smtp_security == "none" and not _is_loopback(host):
+        raise SettingProblem(
+            f"--smtp-security: “none” would send mails, and the links in them, over the network as "
+            f"anyone can read them. It is for a server on this machine alone, which {host} is not."
+        )
+    if settings.smtp_password and not settings.smtp_user:
+        raise SettingProblem(
+            "OVERTURE_SMTP_PASSWORD is set, but no --smtp-user that it belongs to."
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def _text(text: str) -> str:
@@ -169,6 +203,43 @@ def _token(text: str) -> str | None:
     return text
 
 
+def _one_of(*names: str) -> Callable[[str], str]:
+    def one(text: str) -> str:
+        if text.lower() not in names:
+            raise ValueError(f"is none of {', '.join(names)}")
+        return text.lower()
+
+    return one
+
+
+def _host(text: str) -> str | None:
+    if text and not _HOST.fullmatch(text):
+        raise ValueError("is no name or address of a machine")
+    return text or None
+
+
+def _domain(text: str) -> str | None:
+    if text and not _DOMAIN.fullmatch(text):
+        raise ValueError("is not of the form mail.example.org")
+    return text.lower() or None
+
+
+def _address(text: str) -> str | None:
+    name, _, domain = text.rpartition("@")
+    if text and not (_LOCAL_PART.fullmatch(name) and _DOMAIN.fullmatch(domain)):
+        raise ValueError("is not of the form no-reply@example.org")
+    return text or None
+
+
+def _file(text: str) -> str | None:
+    if not text:
+        return None
+    path = Path(text).expanduser().absolute()
+    if not path.is_file():
+        raise ValueError("is no file")
+    return str(path)
+
+
 def _level(text: str) -> str:
     if text.upper() not in LEVELS:
         raise ValueError(f"is none of {', '.join(level.lower() for level in LEVELS)}")
@@ -176,6 +247,10 @@ def _level(text: str) -> str:
 
 
 TOKEN_CHARS_MIN = 16
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?|::[A-Za-z0-9:.]*")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+_LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 ROWS = (
@@ -242,6 +317,65 @@ ROWS = (
         "URL",
     ),
     Row(
+        "smtp_host",
+        "",
+        "The mail server that takes mails; without one they are written into DATA/mail.",
+        _host,
+        "HOST",
+    ),
+    Row(
+        "smtp_port",
+        "0",
+        "Its port; 0 for the usual one (587, for tls 465, for none 25).",
+        _count(0, 65535),
+        "PORT",
+    ),
+    Row(
+        "smtp_security",
+        "starttls",
+        "How the way to it is kept private: starttls, tls from the first byte, or none, for a "
+        "server on this machine alone.",
+        _one_of("starttls", "tls", "none"),
+        "starttls|tls|none",
+    ),
+    Row("smtp_user", "", "The name to sign in with, if it asks for one.", _maybe, "NAME"),
+    Row("smtp_password", "", "The password to sign in with.", _maybe, secret=True),
+    Row(
+        "smtp_seconds",
+        "30",
+        "How long each step of a mail's way may take before it is tried again later.",
+        _count(1, 600),
+        "N",
+    ),
+    Row(
+        "smtp_hello",
+        "",
+        "What this machine calls itself to the mail server (default: the mail domain).",
+        _domain,
+        "NAME",
+    ),
+    Row(
+        "smtp_trusted",
+        "",
+        "A file of certificates to trust for the mail server, besides the system's.",
+        _file,
+        "FILE",
+    ),
+    Row(
+        "mail_from",
+        "",
+        "The address that mails come from (default: no-reply at the mail domain).",
+        _address,
+        "ADDRESS",
+    ),
+    Row(
+        "mail_domain",
+        "",
+        "The domain of mails and of their ids (default: the host of the public URL).",
+        _domain,
+        "DOMAIN",
+    ),
+    Row(
         "reply_address",
         "",
         "Where mails can be answered to, as r+*@inmail.example.org with a * for what tells them "
@@ -258,4 +392,8 @@ ROWS = (
         "HOST,HOST",
     ),
     Row("log_level", "info", f"One of {', '.join(LEVELS).lower()}.", _level, "LEVEL"),
+)
+# Those that mails are sent by.
+MAIL = tuple(
+    row.name for row in ROWS if row.name.startswith(("smtp_", "mail_", "reply_")) and not row.secret
 )

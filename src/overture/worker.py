@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from overture import app
 from overture.actions import auditing, reminders, watching, webhooks
@@ -19,8 +22,12 @@ from overture.core.webhooks import host_name
 from overture.jobs.maker import READER, UNMADE, Maker
 from overture.jobs.runner import Outside, Queue, Runner, Within
 from overture.live.horizon import LAST
+from overture.mail.message import Letterhead
+from overture.mail.outgoing import Outgoing
+from overture.mail.post import Folder
+from overture.mail.smtp import SMTP_PORTS, Smtp
 from overture.settings import Settings
-from overture.store import jobs, outbox
+from overture.store import jobs, mails, outbox
 from overture.store.db import Tx
 from overture.store.outbox import Row
 from overture.webhooks.delivery import AT_ONCE, SECONDS, Deliveries
@@ -32,17 +39,51 @@ class Means:
 
     public_url: str
     mail_folder: str
+    mail_from: str
+    mail_domain: str
+    smtp: Smtp | None = None
     reply_address: str | None = None
     webhook_allow_hosts: Sequence[str] = ()
 
 
 def means_of(settings: Settings, address: str) -> Means:
     """`address`: where the server answers, where no other address of the site is known."""
+    public_url = settings.public_url or address
+    domain = settings.mail_domain or _domain_of(public_url)
     return Means(
-        public_url=settings.public_url or address,
+        public_url=public_url,
         mail_folder=str(settings.data / "mail"),
+        mail_from=settings.mail_from or f"no-reply@{domain}",
+        mail_domain=domain,
+        smtp=_smtp(settings, domain),
         reply_address=settings.reply_address,
         webhook_allow_hosts=settings.webhook_allow_hosts,
+    )
+
+
+def _domain_of(public_url: str) -> str:
+    """A machine without a name has none to give."""
+    host = urlsplit(public_url).hostname or "localhost"
+    try:
+        ip_address(host)
+    except ValueError:
+        return host
+    return "localhost"
+
+
+def _smtp(settings: Settings, domain: str) -> Smtp | None:
+    if settings.smtp_host is None:
+        return None
+    security = settings.smtp_security
+    return Smtp(
+        host=settings.smtp_host,
+        port=settings.smtp_port or SMTP_PORTS[security],
+        security=security,
+        user=settings.smtp_user,
+        password=settings.smtp_password,
+        hello=settings.smtp_hello or domain,
+        seconds=settings.smtp_seconds,
+        trusted=settings.smtp_trusted,
     )
 
 
@@ -93,6 +134,11 @@ def make_runner(installation: Installation, means: Means) -> Runner:
     book = installation.book
     allowed_hosts = frozenset(map(host_name, means.webhook_allow_hosts))
     deliveries = Deliveries(installation.db, allowed_hosts)
+    post = means.smtp or Folder(Path(means.mail_folder))
+    head = Letterhead(means.public_url, means.mail_from, means.mail_domain)
+    outgoing = Outgoing(installation.db, installation.clock, post, head)
+    # As long as a mail server may take for all of its steps.
+    mail_seconds = 4 * means.smtp.seconds if means.smtp else 60
 
     async def plan_reminders(tx: Tx, events: Sequence[Row]) -> Sequence[NewJob]:
         return await reminders.plan(tx, events, book)
@@ -122,6 +168,7 @@ def make_runner(installation: Installation, means: Means) -> Runner:
         reminders.QUEUE: Within(remind),
         watching.QUEUE: Within(look),
         webhooks.REPLAYS: Within(webhooks.replay, at_once=1),
+        mails.QUEUE: Outside(outgoing.account_letter, seconds=mail_seconds),
     }
     deliver = Outside(
         deliveries.deliver, at_once=AT_ONCE, seconds=SECONDS, in_order=True, told=deliveries.told

@@ -23,8 +23,8 @@ from overture.core.ids import MemberId
 from overture.store import accounts as store
 from overture.store import sessions
 from overture.store.accounts import sessions_of
-from overture.store.db import all_rows
-from overture.store.mails import next_one
+from overture.store.db import all_rows, one_row
+from overture.store.mails import Wanted
 from tests.cast import town_in
 
 HOME = Browser("192.0.2.1", "Testbrowser/1.0")
@@ -90,11 +90,21 @@ async def signs_in(town, email=EMAIL, password=RIGHT, browser=HOME, **more):
 
 
 async def asks_for_password(town, email=EMAIL, browser=HOME):
-    return await accounts.ask_for_password(town.db, email, browser, ids.new(), language="en")
+    return await accounts.ask_for_password(
+        town.db, email, browser, ids.new(), town.now, language="en"
+    )
 
 
 async def sets_password(town, secret, password=WRONG, browser=HOME):
     return await accounts.set_password(town.db, secret, password, browser, town.now)
+
+
+async def next_one(tx):
+    """The mail that waits for longest."""
+    row = await one_row(
+        tx, "select id, kind, address, member_id, language from mails order by id limit 1"
+    )
+    return row and Wanted(*row)
 
 
 async def post(town):
@@ -721,7 +731,7 @@ async def changes_password(town, member, current=RIGHT, to=WRONG, session=None):
 
 
 async def changes_email(town, member, email):
-    return await accounts.change_email(town.db, member, email, ids.new(), language="en")
+    return await accounts.change_email(town.db, member, email, ids.new(), town.now, language="en")
 
 
 async def test_changing_the_password_takes_the_old_one_and_ends_the_old_sessions(town, ada):

@@ -13,12 +13,10 @@ from overture import ids
 from overture.actions import members, passwords
 from overture.core.browsers import Told, told_of
 from overture.core.ids import MemberId
-from overture.mail.outgoing import Outgoing
-from overture.mail.post import Folder
 from overture.store.db import all_rows
 from overture.web.sessions import local
-from overture.words import translations
 from tests.web.conftest import PASSWORD, PUBLIC_URL, text_of
+from tests.work import runner_in
 
 ADA = {
     "name": "Ada Byron",
@@ -41,17 +39,15 @@ def cheap_passwords(monkeypatch):
 @pytest.fixture
 def mailbox(place, tmp_path):
     """Sends what waits: the mails that came, as (to, subject, text)."""
-    post = Outgoing(
-        place.site.db, Folder(tmp_path / "mail"), lambda to: translations(to).gettext, PUBLIC_URL
-    )
+    runner = runner_in(place.town, tmp_path / "mail", public_url=PUBLIC_URL)
 
     async def opened():
-        while await post.one():
-            pass
+        await runner.play(place.town.now)
         mails = []
         for file in sorted((tmp_path / "mail").glob("*.eml")):
             mail = message_from_bytes(file.read_bytes(), policy=default)
-            mails.append((mail["to"].addresses[0].addr_spec, mail["subject"], mail.get_content()))
+            text = mail.get_body(("plain",)).get_content()
+            mails.append((mail["to"].addresses[0].addr_spec, mail["subject"], text))
             file.unlink()
         return mails
 

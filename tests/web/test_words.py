@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gettext
 import re
 import tomllib
@@ -28,7 +29,10 @@ from overture.core.ids import ConversationId, InvitationId, MemberId, MessageId
 from overture.core.policy import Outcome
 from overture.core.refusals import Refusal
 from overture.core.sending import Done, Respond, Start, Withdraw, Write
-from overture.mail.letters import message
+from overture.mail import letters
+from overture.mail.page import page
+from overture.mail.plain import plain
+from overture.mail.said import Said
 from overture.store import links
 from overture.store.boxes import Folder
 from overture.store.db import Tx
@@ -134,6 +138,21 @@ def test_a_translation_has_the_placeholders_and_the_markup_of_its_sentence(langu
             if used - known or not whole:
                 wrong.append((each.id, text))
     assert wrong == []
+
+
+def test_no_sentence_stands_within_another_string_where_none_is_gathered():
+    """Babel does not look into f-strings."""
+    found: list[tuple[str, int]] = []
+    for path in SOURCE.rglob("*.py"):
+        for outer in ast.walk(ast.parse(path.read_text())):
+            if isinstance(outer, ast.JoinedStr):
+                calls = [each for each in ast.walk(outer) if isinstance(each, ast.Call)]
+                names = {each.func.id for each in calls if isinstance(each.func, ast.Name)}
+                names |= {each.func.attr for each in calls if isinstance(each.func, ast.Attribute)}
+                if names & KEYWORDS.keys():
+                    found.append((path.name, outer.lineno))
+
+    assert found == []
 
 
 def test_a_refusal_is_a_sentence_that_catalogues_have():
@@ -284,12 +303,18 @@ def test_no_template_has_words_of_its_own():
 
 
 @pytest.mark.parametrize("kind", Mail)
-def test_no_mail_says_anything_in_english_alone(kind: Mail):
+def test_no_mail_about_an_account_says_anything_in_english_alone(kind: Mail, marked: None):
     letter = Letter(kind, "11@overture.example", "11", "22")
-    made = message(letter, Marked().gettext, public_url="https://11.example", name="1")
-    text = re.sub(r"https://\S+", "", f"{made['Subject']}\n{made.get_content()}")
 
-    assert _english(text) == []
+    assert english_in(letters.said(letter, words.words_of("ar", "UTC"))) == []
+
+
+def english_in(said: Said) -> list[str]:
+    """What a mail says in English alone, in either of its forms."""
+    url = "https://11.example"
+    here = words.words_of("ar", "UTC")
+    plainly = re.sub(rf"{url}\S+", "", f"{said.subject}\n{plain(said, url)}")
+    return _english(plainly) + _english(page(said, here, url))
 
 
 @pytest.mark.parametrize("language", words.LANGUAGES)

@@ -167,7 +167,7 @@ async def sign_up(
         kind = Mail.WELCOME if is_new else Mail.KNOWN if waiting is None else Mail.RESET
         if mails_go:
             member = new.id if is_new else None
-            await mails.want(tx, Wanted(mail, kind.value, email, member, new.language))
+            await mails.want(tx, Wanted(mail, kind.value, email, member, new.language), now)
 
     await db.writing(work)
     return None
@@ -338,7 +338,7 @@ class Tries:
 
 
 async def ask_for_password(
-    db: Database, email: str, browser: Browser, mail: str, *, language: str
+    db: Database, email: str, browser: Browser, mail: str, now: datetime, *, language: str
 ) -> Invalid | Denied | None:
     """Has a mail written to the address, whose link sets a new password: if it is known at all.
 
@@ -357,11 +357,13 @@ async def ask_for_password(
         return Denied.TOO_OFTEN
     if mails_go:
         wanted = Wanted(mail, Mail.RESET.value, to, None, language)
-        await db.writing(lambda tx: mails.want(tx, wanted))
+        await db.writing(lambda tx: mails.want(tx, wanted, now))
     return None
 
 
-async def ask_to_verify(tx: Tx, member: MemberId, mail: str, *, language: str) -> Denied | None:
+async def ask_to_verify(
+    tx: Tx, member: MemberId, mail: str, now: datetime, *, language: str
+) -> Denied | None:
     """Has another mail written, with which the member shows that the address is theirs."""
     account = await store.of(tx, member)
     if account is None or account.verified_at is not None:
@@ -369,7 +371,8 @@ async def ask_to_verify(tx: Tx, member: MemberId, mail: str, *, language: str) -
     to_address = rules.MAILS_TO_ADDRESS
     if not await attempts.within(tx, [(to_address, to_address.key(folded(account.email)))]):
         return Denied.TOO_OFTEN
-    await mails.want(tx, Wanted(mail, Mail.VERIFY.value, account.email, member, language))
+    wanted = Wanted(mail, Mail.VERIFY.value, account.email, member, language)
+    await mails.want(tx, wanted, now)
     return None
 
 
@@ -580,7 +583,7 @@ async def change_password(
 
 
 async def change_email(
-    db: Database, member: MemberId, email: str, mail: str, *, language: str
+    db: Database, member: MemberId, email: str, mail: str, now: datetime, *, language: str
 ) -> Invalid | Denied | None:
     """Has a mail written to the new address; it is the account's once its link is followed."""
     fields = Fields()
@@ -592,7 +595,7 @@ async def change_email(
         to_address = rules.MAILS_TO_ADDRESS
         if not await attempts.within(tx, [(to_address, to_address.key(folded(to)))]):
             return Denied.TOO_OFTEN
-        await mails.want(tx, Wanted(mail, Mail.EMAIL.value, to, member, language))
+        await mails.want(tx, Wanted(mail, Mail.EMAIL.value, to, member, language), now)
         return None
 
     return await db.writing(work)

@@ -63,6 +63,8 @@ def demo(
         test_clock=None,
         operator_token=None,
         processes=1,
+        # Its people are invented, and those of an archive did not ask to be written to.
+        smtp_host=None,
     )
     # A port in use is told before anything is made, rather than when all the rest is done.
     for each in listening(settings.host, settings.port, 1):

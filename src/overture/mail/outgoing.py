@@ -1,67 +1,61 @@
-"""Writes the mails that are wanted, and gives them to the post: once each, or again after a crash."""
+"""Writes the mails that are due, and gives them to the post: once each, or again after a crash.
 
-import asyncio
-import logging
-from collections.abc import Callable
+A mail is written with what is true when it goes, not when it was wanted. No transaction is open while
+the post has it: a mail server that hangs holds up nothing but mails.
+"""
+
 from dataclasses import dataclass
-from email.errors import MessageError
+from datetime import datetime
 
 from overture import ids
-from overture.actions.accounts import letter
-from overture.mail.letters import Gettext, message
+from overture.actions import accounts
+from overture.actions.accounts import Letter
+from overture.clock import Clock
+from overture.core.jobs import DONE, Done, Hopeless, Job, Outcome
+from overture.mail import letters
+from overture.mail.message import BadAddress, Cover, Letterhead, mail
 from overture.mail.post import Post
 from overture.store import mails
-from overture.store.db import Database, Tx, Unavailable
-
-# How soon a mail goes out, and how soon it is tried again where it could not.
-EVERY_SECONDS = 1
-AGAIN_SECONDS = 30
-
-_log = logging.getLogger("overture.mail")
+from overture.store.db import Database, Tx
+from overture.words import words_of
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """`gettext` gives the words of a language; links begin with `public_url`."""
-
     db: Database
+    clock: Clock
     post: Post
-    gettext: Callable[[str], Gettext]
-    public_url: str
+    head: Letterhead
 
-    async def run(self) -> None:
-        """Writes and sends, until it is cancelled."""
-        while True:
-            wait = EVERY_SECONDS
-            try:
-                while await self.one():
-                    pass
-            except Unavailable:
-                wait = AGAIN_SECONDS
-            except Exception:  # noqa: BLE001  the next one may well go out
-                _log.exception("a mail could not be sent; it is tried again")
-                wait = AGAIN_SECONDS
-            await asyncio.sleep(wait)
+    async def account_letter(self, job: Job) -> Outcome:
+        """A mail about an account. Each try makes a link of its own; of one that did not arrive, nobody
+        knows the secret."""
 
-    async def one(self) -> bool:
-        """Sends the mail that waits for longest; False where none does.
+        async def write(tx: Tx) -> tuple[Letter, str, datetime] | None:
+            wanted = await mails.wanted(tx, job.key)
+            due = wanted and await accounts.letter(tx, wanted, ids.new_secret())
+            if wanted is None or due is None:
+                return None
+            return due, wanted.language, await self.clock.now(tx)
 
-        It is taken off the list once the post has it, in one transaction with its link.
-        """
-        return await self.db.writing(self._one)
+        async def done(tx: Tx) -> None:
+            await mails.done(tx, job.key)
 
-    async def _one(self, tx: Tx) -> bool:
-        wanted = await mails.next_one(tx)
-        if wanted is None:
-            return False
-        due = await letter(tx, wanted, ids.new_secret())
-        if due is not None:
-            words = self.gettext(wanted.language)
-            try:
-                mail = message(due, words, public_url=self.public_url, name=wanted.id)
-            except (ValueError, MessageError):
-                _log.warning("mail %s has an address that no mail can be sent to", wanted.id)
-            else:
-                await self.post.send(mail, wanted.id)
-        await mails.done(tx, wanted.id)
-        return True
+        due = await self.db.writing(write)
+        if due is None:
+            await self.db.writing(done)
+            return DONE
+        letter, language, now = due
+        words = words_of(language, "UTC")
+        cover = Cover(name=job.key, at=now, to=letter.to, to_name=letter.name)
+        try:
+            ready = mail(letters.said(letter, words), cover, words, self.head)
+        except BadAddress:
+            return NO_ADDRESS
+        outcome = await self.post.send(ready)
+        if isinstance(outcome, Done):
+            await self.db.writing(done)
+        return outcome
+
+
+NO_ADDRESS = Hopeless("It has an address that no mail can be sent to.")

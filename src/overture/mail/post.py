@@ -1,4 +1,4 @@
-"""How mails leave: until there is a mail server to give them to, into a folder."""
+"""How mails leave: to a mail server, or where there is none, into a folder."""
 
 import logging
 from asyncio import to_thread
@@ -7,13 +7,26 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Protocol
 
+from overture.core.jobs import DONE, Again, Done, Hopeless
+
 _log = logging.getLogger("overture.mail")
 
 
-class Post(Protocol):
-    """Takes a mail for good, or raises; `name` is the same if the same mail comes again."""
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A mail that is ready to go. `name` is unlike any other's, and the same if it is sent again;
+    `returns_to` is the address that mail servers tell when they cannot deliver it."""
 
-    async def send(self, message: EmailMessage, name: str) -> None: ...
+    name: str
+    to: str
+    returns_to: str
+    message: EmailMessage
+
+
+class Post(Protocol):
+    """Takes a mail for good, or says why not."""
+
+    async def send(self, mail: Ready) -> Done | Again | Hopeless: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +38,15 @@ class Folder:
 
     path: Path
 
-    async def send(self, message: EmailMessage, name: str) -> None:
-        file = self.path / f"{name}.eml"
-        await to_thread(_write, file, bytes(message))
+    async def send(self, mail: Ready) -> Done | Again | Hopeless:
+        file = self.path / f"{mail.name}.eml"
+        try:
+            await to_thread(_write, file, bytes(mail.message))
+        except OSError as problem:
+            return Again(f"It could not be written: {(problem.strerror or 'unknown').lower()}.")
         # Not to whom: the log holds no addresses.
-        _log.info("a mail, “%s”, lies in %s", message["Subject"], file)
+        _log.info("a mail, “%s”, lies in %s", mail.message["Subject"], file)
+        return DONE
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from overture.core.accounts import DEVICE_MAX, PROVEN_FOR, SESSION_IDLE
 from overture.core.ids import MemberId
+from overture.store import mails
 from overture.store.db import Tx, all_rows, as_json, one_row
 
 
@@ -154,8 +155,9 @@ async def prune(tx: Tx) -> None:
     await tx.execute("delete from ceremonies where expires_at <= now()")
     await tx.execute("delete from attempts where ends_at <= now()")
     await tx.execute("delete from devices where seen_at <= now() - %s", (DEVICE_MAX,))
-    # Nobody waits for such a mail any more.
+    # Nobody waits for such a mail any more, nor need an operator see that it did not go.
     await tx.execute("delete from mails where wanted_at <= now() - interval '3 days'")
+    await tx.execute(_PRUNE_PARKED, (mails.QUEUE,))
 
 
 # Sessions live by the real clock, Premium by the installation's. That a session was used is noted
@@ -251,6 +253,7 @@ _VERIFY = """
     set verified_at = coalesce(verified_at, now())
     where member_id = %s
 """
+_PRUNE_PARKED = "delete from jobs where queue = %s and parked_at <= now() - interval '3 days'"
 _CHANGE_EMAIL = "update accounts set email = %s, verified_at = now() where member_id = %s"
 _KNOWN_DEVICE = """
     select d.hash

@@ -1,9 +1,19 @@
-"""Mails that are to be written, in SQL: asked for in the transaction of what they tell of."""
+"""Mails about accounts that are to be written, in SQL: wanted in the transaction of what they tell.
+
+Each has a job, which writes it and sends it.
+"""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from overture.core.ids import MemberId
+from overture.core.jobs import NewJob
+from overture.store import jobs
 from overture.store.db import Tx, one_row
+
+QUEUE = "mail:accounts"
+# Whose job it is where only an address is known.
+NOBODY = MemberId("00000000-0000-0000-0000-000000000000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +27,14 @@ class Wanted:
     language: str
 
 
-async def want(tx: Tx, mail: Wanted) -> None:
+async def want(tx: Tx, mail: Wanted, now: datetime) -> None:
     await tx.execute(_WANT, (mail.id, mail.kind, mail.address, mail.member, mail.language))
+    await jobs.add(tx, [NewJob(QUEUE, mail.member or NOBODY, mail.id, now, {})])
 
 
-async def next_one(tx: Tx) -> Wanted | None:
-    """The oldest that nobody else is at; locked, so that nobody else takes it."""
-    row = await one_row(tx, _NEXT)
+async def wanted(tx: Tx, mail: str) -> Wanted | None:
+    """None where it was sent, or nobody waits for it any more."""
+    row = await one_row(tx, _WANTED, (mail,))
     return None if row is None else Wanted(*row)
 
 
@@ -35,10 +46,8 @@ _WANT = """
     insert into mails (id, kind, address, member_id, language)
     values (%s, %s, %s, %s, %s)
 """
-_NEXT = """
+_WANTED = """
     select id, kind, address, member_id, language
     from mails
-    order by id
-    limit 1
-    for update skip locked
+    where id = %s
 """

@@ -168,6 +168,7 @@ async def ask_for_password(visit: Visit) -> Answer:
         visit.form.get("email", ""),
         browser_of(visit),
         ids.new(),
+        await visit.site.instant(),
         language=visit.words.language,
     )
     match done:
@@ -286,6 +287,7 @@ async def change_email(visit: Visit) -> Answer:
         visit.viewer.id,
         visit.form.get("email", ""),
         ids.new(),
+        now=await visit.site.instant(),
         language=visit.words.language,
     )
     if done is None:
@@ -311,7 +313,7 @@ async def _email_values(
 @act("/settings/account/verify")
 async def verify_again(visit: Visit) -> Answer:
     done = await accounts.ask_to_verify(
-        visit.tx, visit.viewer.id, ids.new(), language=visit.words.language
+        visit.tx, visit.viewer.id, ids.new(), visit.now, language=visit.words.language
     )
     if isinstance(done, Denied):
         return No(say(visit, done), 429, "/settings/account")
