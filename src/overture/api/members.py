@@ -50,7 +50,7 @@ class NewMemberIn(In):
 
 
 class ProfileChangesIn(In):
-    """What is to change; what is left out stays. An empty text, or null, clears."""
+    """What is to change; what is left out stays. An empty text clears, and so does null the address."""
 
     handle: Handle | UnsetType = UNSET
     name: FullName | UnsetType = UNSET

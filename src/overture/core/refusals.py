@@ -70,7 +70,7 @@ class Refusal(StrEnum):
 
 
 _SENTENCES = {
-    Refusal.NO_SUCH_MEMBER: Sentence("There is no such member to write to."),
+    Refusal.NO_SUCH_MEMBER: Sentence("There is no such member."),
     Refusal.YOU_BLOCKED: Sentence("You have blocked this member. Unblock them to write."),
     Refusal.PENDING_INMAIL: Sentence(
         "Your earlier InMail to this member has no answer yet. You can write again once they answer."
