@@ -31,7 +31,7 @@ from overture.actions import ledger, members, subscriptions, tokens
 from overture.clock import real_now
 from overture.core.ids import MemberId, TokenId
 from overture.core.policy import PolicyBook, parse
-from overture.store import embedded
+from overture.store import embedded, installation
 from overture.store.db import Database, Tx
 from overture.store.migrate import migrate
 from tests.faults.servers import (
@@ -87,6 +87,8 @@ async def people(url: str, senders: int, recipients: int) -> Cast:
     async def install(tx: Tx) -> None:
         await policies.put_in_force(tx, book, now)
         await tokens.ensure_operator_token(tx, OPERATOR_TOKEN, TokenId(ids.new()))
+        # So that a server that answers before it commits still finds it when it starts.
+        await installation.ensure_secret(tx, ids.new_key())
 
     async def join(some: Sequence[MemberId]) -> None:
         async def work(tx: Tx) -> None:
