@@ -199,16 +199,10 @@ def test_data_in_real_time_take_no_test_clock(database_url):
 
 
 def test_it_starts_soon_and_stays_small(data):
-    took = []
-    # The best of a few, since the machine may have something else to do as well.
-    while len(took) < 3 and not any(seconds < 3 for seconds in took):
-        began = time.monotonic()
-        with serving("--data", data) as server:
-            took.append(time.monotonic() - began)
-            resident = memory(server.process.pid)
-
-    assert min(took) < 3
-    assert resident < 150_000_000
+    with serving("--data", data) as server:
+        # Of the processor, which others may have meanwhile; `make bench ARGS=start` looks at a clock.
+        assert processor_seconds(server.process.pid) < 2
+        assert memory(server.process.pid) < 150_000_000
 
 
 def test_no_policy_named_leaves_the_one_in_force(database_url):
@@ -268,6 +262,15 @@ def postmaster(data: Path) -> int:
 
 def postgres_runs(data: Path) -> bool:
     return (data / "postgres" / "postmaster.pid").exists()
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has used of the processor so far."""
+    try:
+        used = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        pytest.skip("needs /proc")
+    return (int(used[11]) + int(used[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(pid: int) -> int:
