@@ -2,7 +2,7 @@
 
 bin := .venv/bin
 
-.PHONY: help setup demo test test-here test-browser browser shots check check-format check-lint check-types check-floors fix bench words lock soak
+.PHONY: help setup demo test test-here test-browser browser shots check check-format check-lint check-types check-floors fix bench words lock soak year
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ browser: setup
 soak: setup ## play 10,000 lives of members instead of the tests' 200; RUNS= for another number
 	OVERTURE_MACHINE_RUNS=$(or $(RUNS),10000) $(bin)/python -m pytest -o faulthandler_timeout=0 \
 	  tests/actions/test_state_machine.py $(ARGS)
+
+year: setup ## play a year of 10,000 members, and hold every reminder against the rules; MEMBERS= for fewer
+	$(bin)/python -m tests.jobs.year --members $(or $(MEMBERS),10000) $(ARGS)
 
 check: check-format check-lint check-types check-floors ## format, lint, types and import floors
 

@@ -599,7 +599,8 @@ async def test_a_number_that_was_rolled_back_is_given_up(worked: Worked):
         await maker.step()
         await asyncio.sleep(0.3)
 
-    read = await worked.town.look(lambda tx: jobs.peek_read(tx, READER))
+    read = await worked.town.do(lambda tx: jobs.read_so_far(tx, READER, wait=True))
+    assert isinstance(read, jobs.Read)
     assert read.gaps == []
 
 

@@ -46,7 +46,7 @@ class Maker:
         Where another process reads right now it is left to that one; or waited for, and then it is
         certain that nothing that was there before is left unread. Raises Unavailable, Contended.
         """
-        if not await self._db.reading(self._anything_new):
+        if not await self._db.reading(lambda tx: store.anything_to_read(tx, READER)):
             return False
         limit = ROWS_MAX
         while limit:
@@ -70,12 +70,6 @@ class Maker:
                 tx, await self._made(tx, await outbox.within(tx, [(number, number)], 1))
             )
         return [DONE] * len(jobs)
-
-    async def _anything_new(self, tx: Tx) -> bool:
-        read = await store.peek_read(tx, READER)
-        if read.gaps:
-            return True
-        return bool(await outbox.numbers_within(tx, Horizon(read.top).wanted(), 1))
 
     async def _step(self, tx: Tx, limit: int, *, wait: bool, passed_over: bool = False) -> int:
         await store.need_not_last(tx)

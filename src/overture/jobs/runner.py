@@ -135,15 +135,7 @@ class Runner:
         due = await self.db.reading(lambda tx: store.first_due(tx, these, until))
         if due is None:
             return False
-
-        async def arrive(tx: Tx) -> list[str]:
-            await installation.set_test_clock(tx, due.at)
-            return await store.ready(tx, list(queues), await self.clock.now(tx))
-
-        done = 0
-        for name in await self.db.writing(arrive):
-            done += await self._work_off(name, queues[name])
-        if not done:
+        if not await self._work_off(due.queue, queues[due.queue], due.at):
             # Somebody else is at it.
             await asyncio.sleep(AT_IT_SECONDS)
         return True
@@ -209,19 +201,26 @@ class Runner:
         except Exception:
             log.exception("the queue %s met a fault; it goes on", name)
 
-    async def _work_off(self, name: str, queue: Queue) -> int:
-        """Does what is due in a queue until nothing is, or the queue rests; how much was tried."""
+    async def _work_off(self, name: str, queue: Queue, at: datetime | None = None) -> int:
+        """Does what is due in a queue until nothing is, or the queue rests; how much was tried.
+
+        `at` is where the test clock is to be moved before, where it is this that moves it.
+        """
         if isinstance(queue, Within):
-            return await self._within(name, queue)
+            return await self._within(name, queue, at)
+        if at is not None:
+            await self.db.writing(lambda tx: installation.set_test_clock(tx, at))
         return await self._outside(name, queue)
 
-    async def _within(self, name: str, queue: Within) -> int:
+    async def _within(self, name: str, queue: Within, at: datetime | None) -> int:
         tried, one_by_one = 0, 0
         while not self._rests_now(name):
             taken: list[Job] = []
             limit = 1 if one_by_one else queue.at_once
 
             async def work(tx: Tx, taken: list[Job] = taken, limit: int = limit) -> None:
+                if at is not None:
+                    await installation.set_test_clock(tx, at)
                 now = await self.clock.now(tx)
                 taken[:] = await store.take(tx, name, now, limit=limit)
                 if taken:
@@ -242,10 +241,11 @@ class Runner:
                     raise
                 outcome = _fault(taken[0], problem)
                 await self.db.writing(partial(self._fail, taken[0], outcome))
-            if not taken:
-                break
-            self._fared(name, outcome)
+            if taken:
+                self._fared(name, outcome)
             tried += len(taken)
+            if len(taken) < limit:
+                break
             one_by_one = max(0, one_by_one - 1)
         return tried
 

@@ -140,10 +140,10 @@ async def release(tx: Tx, jobs: Sequence[Job]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is first to be done: when it is due, and whether somebody is at it already."""
+    """What is first to be done: in which queue, and when it is due."""
 
+    queue: str
     at: datetime
-    held: bool
 
 
 async def first_due(tx: Tx, queues: Sequence[Of], until: datetime) -> Due | None:
@@ -216,11 +216,11 @@ async def read_so_far(tx: Tx, reader: str, *, wait: bool) -> Read | None:
     return None if row is None else Read(row[0], msgspec.json.decode(row[1], type=_GAPS))
 
 
-async def peek_read(tx: Tx, reader: str) -> Read:
-    """The same, without keeping anybody from anything."""
-    row = await one_row(tx, "select top, gaps from outbox_readers where name = %s", (reader,))
+async def anything_to_read(tx: Tx, reader: str) -> bool:
+    """Whether there is anything after what was read, or perhaps in a gap."""
+    row = await one_row(tx, _ANYTHING_TO_READ, (reader,))
     assert row is not None, "the readers are made with the schema"
-    return Read(row[0], msgspec.json.decode(row[1], type=_GAPS))
+    return bool(row[0])
 
 
 async def remember_read(tx: Tx, reader: str, read: Read) -> None:
@@ -400,17 +400,17 @@ _IS_FIRST = """
             and e.parked_at is null)
 """
 _FIRST_DUE = f"""
-    select f.due_at, f.held
+    select q.queue, f.due_at
     from unnest(%(queues)s::text[], %(in_order)s::boolean[]) as q (queue, in_order)
     cross join lateral (
-        select j.due_at, j.held_until > clock_timestamp() as held
+        select j.due_at, j.number, j.held_until > clock_timestamp() as held
         from jobs j
         where j.queue = q.queue and j.parked_at is null and j.due_at <= %(until)s
             and j.not_before <= clock_timestamp() and (not q.in_order or {_IS_FIRST})
         order by j.due_at, j.number
         limit 1
     ) f
-    order by f.due_at, f.held
+    order by f.due_at, f.held, f.number
     limit 1
 """
 _PARKED = """
@@ -459,6 +459,11 @@ _WAITING = """
     left join parked p on p.queue = q.queue
     left join failing f on f.queue = q.queue
     order by q.queue
+"""
+_ANYTHING_TO_READ = """
+    select r.gaps::text <> '[]' or exists (select from outbox o where o.sequence > r.top)
+    from outbox_readers r
+    where r.name = %s
 """
 _READ_SO_FAR = """
     select top, gaps from outbox_readers where name = %s for update skip locked
