@@ -12,6 +12,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from overture.actions import members
 from overture.actions.members import PreferenceChanges
+from overture.core.ids import ConversationId
+from overture.core.policy import Outcome
 from tests.browser.network import Member, Network
 from tests.browser.people import NARROW, WIDE, Person, comes
 
@@ -106,6 +108,29 @@ def test_after_ten_seconds_it_is_sent_once_and_the_page_knows(
     expect(page.locator("#write")).to_be_focused()
     page.clock.fast_forward(60_000)
     assert sent(network, ada) == 1
+
+
+def test_the_profile_it_was_written_from_tells_the_price_of_the_next(
+    network: Network, visit: Visit, ada: Member, grace: Member
+):
+    page = visit(ada).page
+    page.clock.install()
+    page.goto(network.address + grace.profile)
+    door = page.locator(f"#door-{grace.id}")
+    expect(door).to_contain_text("An InMail costs 1 credit.")
+    door.get_by_role("link", name="Write a message").click()
+    body(page).fill(WORDS)
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_text(HELD)).to_be_visible()
+    page.clock.fast_forward(11_000)
+
+    expect(door).to_contain_text("Your last InMail waits for an answer")
+    expect(door.get_by_role("link", name="Go to that InMail")).to_be_visible()
+    page.get_by_role("button", name="More").click()
+    expect(page.locator("#more-menu .lead")).to_contain_text("Your last InMail waits")
+    here = network.text("select id from conversations where owner_id = %s", ada.id)
+    network.answers(grace, ConversationId(here), Outcome.ACCEPTED)
+    expect(door).to_contain_text("Free: it goes to your open conversation")
 
 
 def test_impatience_sends_no_second_one(network: Network, visit: Visit, ada: Member, grace: Member):

@@ -334,3 +334,7 @@ def test_a_message_in_an_unopened_conversation_moves_it_up(network: Network, vis
     expect(page.locator(".conv").first).to_contain_text("Are you there?")
     expect(page.locator(".conv")).to_have_count(2)
     expect(page.locator("#badge-inbox")).to_contain_text("2")
+    expect(page).to_have_title("Inbox (2) · Overture")
+    page.locator(".conv").first.click()
+    expect(page.locator("#badge-inbox")).to_contain_text("1")
+    expect(page).to_have_title(f"{others[0].name} · Overture")

@@ -115,7 +115,7 @@ async def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_stays(pl
     assert answer.status_code == 422
     assert 'aria-describedby="email-error email-hint" aria-invalid="true"' in answer.text
     assert "This is no e-mail address." in text_of(answer)
-    assert "Take at least 8 characters." in text_of(answer)
+    assert "Use at least 8 characters." in text_of(answer)
     assert 'value="Ada Byron"' in answer.text
     assert "short" not in answer.text
 

@@ -6,7 +6,7 @@ import re
 from html import unescape
 
 from overture import ids
-from overture.actions import network
+from overture.actions import closing, network
 from overture.core.ids import ConversationId, MessageId
 from overture.core.sending import Done, Start, Write
 from overture.live.told import ConversationTold, MessageTold, ReceiptTold, ReminderTold, TypingTold
@@ -231,12 +231,16 @@ async def test_remind_me_later_names_the_hour(place: Place):
 
 
 async def test_a_search_finds_messages_and_people(place: Place):
-    ada, _, here = await friends(place)
+    ada, grace, here = await friends(place)
 
     found = (await ada.get("/inbox?q=hel")).text
     assert f"/inbox/{here}?at=1#m-" in found
     assert "People" in text_of(await ada.get("/inbox?q=grace"))
     assert "Nothing found" in text_of(await ada.get("/inbox?q=zebra"))
+
+    await place.town.do(lambda tx: closing.close(tx, grace.id, place.town.now, place.town.book))
+    for path in ("/inbox", "/inbox?q=hel"):
+        assert "Member who left" in text_of(await ada.get(path))
 
 
 async def test_ones_own_message_can_be_changed_and_deleted(place: Place):

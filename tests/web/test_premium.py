@@ -412,7 +412,7 @@ async def test_canceling_at_the_end_keeps_the_credits_until_then(place: Place) -
     assert balance(page) == "15"
     assert "Ends 31 July 2025" in shown
     assert "Your plan ends −10" in shown
-    assert "End it with the running period" not in again
+    assert "End it when this period ends" not in again
     assert balance(await ada.get("/premium")) == "0"
 
 

@@ -226,7 +226,7 @@ def password_text(raw: str) -> str:
 def bad_password(password: str, *, name: str, email: str) -> BadText | None:
     """Why this is no password for this person; None where it is one."""
     if len(password) < PASSWORD_CHARS_MIN:
-        return BadText(Sentence("Take at least %(count)s characters.", count=PASSWORD_CHARS_MIN))
+        return BadText(Sentence("Use at least %(count)s characters.", count=PASSWORD_CHARS_MIN))
     if len(password) > PASSWORD_CHARS_MAX:
         return BadText(Sentence("Take at most %(count)s characters.", count=PASSWORD_CHARS_MAX))
     if _is_trivial(password):

@@ -135,7 +135,7 @@ async def _list(visit: Visit) -> dict[str, Any]:
         "q": q,
         "rows": rows(visit.words, viewer, people, now),
         "due": [],
-        "found": found_lines(visit.words, viewer, found.items, now),
+        "found": found_lines(visit.words, found.items, now),
         "older": f"/inbox?{urlencode({'q': q, 'after': found.next})}" if found.next else None,
         "newer": None,
         "unread": unread,

@@ -113,14 +113,14 @@ def name_of(words: Words, viewer: MemberId, line: ListRow) -> str:
     return line.counterpart_name or words.gettext("Member who left")
 
 
-def found_lines(
-    words: Words, viewer: MemberId, found: Sequence[Found], now: datetime
-) -> list[FoundRow]:
-    _ = viewer
+def found_lines(words: Words, found: Sequence[Found], now: datetime) -> list[FoundRow]:
+    _ = words.gettext
     made: list[FoundRow] = []
     for each in found:
         message = each.message
-        name = each.counterpart_name or words.gettext("Conversation")
+        # Of a group a search knows no names.
+        nobody = _("Member who left") if each.counterpart_id else _("Conversation")
+        name = each.counterpart_name or nobody
         made.append(
             FoundRow(
                 url=f"/inbox/{message.conversation_id}?at={message.number}#m-{message.id}",

@@ -84,7 +84,7 @@ async def profile(visit: Visit) -> Answer:
     if found.handle != visit.path["handle"]:
         return Go(f"/in/{found.handle}")
     values = await shown(visit.site, visit.words, visit.viewer.id, found, visit.tx)
-    return Page("profile.html", values)
+    return Page("profile.html", values, parts={"more": "patches/profile.html"})
 
 
 async def _member(visit: Visit) -> Profile:

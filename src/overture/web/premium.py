@@ -727,7 +727,7 @@ def _cancel(visit: Visit, at: CancelAt, told: SubscriptionChange) -> Choice:
         button, done = _("End %(plan)s now") % title, _("%(plan)s has ended.") % title
     else:
         day = {"day": words.long_date(told.effective_at)}
-        heading = _("End it with the running period")
+        heading = _("End it when this period ends")
         about = _("Until then you keep your credits and can send them.")
         button = _("End on %(day)s") % day
         done = _("%(plan)s ends on %(day)s.") % (title | day)

@@ -21,7 +21,7 @@ from overture.core.conversations import (
 )
 from overture.core.editing import Written
 from overture.core.files import File
-from overture.core.ids import ConversationId, MessageId
+from overture.core.ids import ConversationId, MemberId, MessageId
 from overture.core.policy import Policy, QuickReply
 from overture.core.refusals import Refusal
 from overture.store.boxes import Opened
@@ -101,6 +101,7 @@ class Shown:
     id: ConversationId
     name: str
     first: str
+    other_id: MemberId | None
     handle: str
     headline: str
     face: Markup
@@ -177,6 +178,7 @@ def shown(
         id=line.id,
         name=name,
         first=first,
+        other_id=line.counterpart_id,
         handle=line.counterpart_handle,
         headline=_headline(words, o),
         face=avatar(face, 44),
