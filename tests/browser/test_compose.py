@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # pyright: ignore[reportMissingTypeStubs]
 from playwright.sync_api import Locator, Page, expect
 
-from overture.actions import members
+from overture.actions import members, pace
 from overture.actions.members import PreferenceChanges
 from overture.core.ids import ConversationId
 from overture.core.policy import Outcome
+from overture.core.sending import Withdraw
 from tests.browser.network import Member, Network
 from tests.browser.people import NARROW, WIDE, Person, comes
 
 Visit = Callable[..., Person]
 
+CAREER = "premium_career"
 # Any page does.
 PAGE = "/settings/privacy"
 WORDS = "I am Ada. Your talk on compilers was clear. Shall we meet?"
@@ -27,27 +30,28 @@ HELD = re.compile("Sending to")
 
 @pytest.fixture
 def ada(network: Network) -> Member:
-    return network.member("Ada", premium="premium_career")
+    return network.member("Ada", premium=CAREER)
 
 
 @pytest.fixture
 def grace(network: Network) -> Member:
-    return network.member("Grace", premium="premium_career")
+    return network.member("Grace", premium=CAREER)
 
 
-def opens(person: Person, to: Member, *, timed: bool = False) -> Page:
-    """Opens the pop-up over a page; with `timed` the test moves the browser's clock."""
+def opens(person: Person, to: Member, *, timed: bool = False, more: str = "") -> Page:
+    """Opens the pop-up over a page; with `timed` the test moves the browser's clock. `more` is added
+    to the address."""
     if timed:
         person.page.clock.install()
     page = person.opens(PAGE)
     page.evaluate(
-        """handle => {
+        """to => {
             const link = document.createElement("a");
-            Object.assign(link, {href: `/compose?to=${handle}`, id: "write", textContent: "Write"});
+            Object.assign(link, {href: `/compose?to=${to}`, id: "write", textContent: "Write"});
             link.dataset.live = "";
             document.querySelector("main").prepend(link);
         }""",
-        to.handle,
+        to.handle + more,
     )
     page.locator("#write").click()
     expect(body(page)).to_be_focused()
@@ -201,10 +205,133 @@ def test_what_cannot_be_sent_is_told_before_the_wait(visit: Visit, ada: Member, 
     expect(page.get_by_text(HELD)).to_be_visible()
 
 
+# Who writes to whom, once everything is as it has to be for a no.
+Prepare = Callable[[Network], tuple[Member, Member]]
+
+
+def two(network: Network) -> tuple[Member, Member]:
+    return network.member("Ada", premium=CAREER), network.member("Grace", premium=CAREER)
+
+
+def without_a_plan(network: Network) -> tuple[Member, Member]:
+    return network.member("Bo"), network.member("Grace", premium=CAREER)
+
+
+def without_credits(network: Network) -> tuple[Member, Member]:
+    ada, grace = two(network)
+    for _ in range(5):
+        network.letter(ada, network.member("Alan", premium=CAREER))
+    return ada, grace
+
+
+def to_one_who_takes_none(network: Network) -> tuple[Member, Member]:
+    return two(network)[0], network.member("Grace", premium=CAREER, accept_inmail=False)
+
+
+def to_one_who_has_blocked(network: Network) -> tuple[Member, Member]:
+    ada, grace = two(network)
+    network.block(grace, ada)
+    return ada, grace
+
+
+def to_one_without_premium(network: Network) -> tuple[Member, Member]:
+    return two(network)[0], network.member("Grace")
+
+
+def after_one_that_waits(network: Network) -> tuple[Member, Member]:
+    ada, grace = two(network)
+    network.letter(ada, grace)
+    return ada, grace
+
+
+def after_one_that_was_taken_back(network: Network) -> tuple[Member, Member]:
+    ada, grace = two(network)
+    network.act(Withdraw(ada.id, network.letter(ada, grace)))
+    return ada, grace
+
+
+def to_one_whom_one_has_blocked(network: Network) -> tuple[Member, Member]:
+    ada, grace = two(network)
+    network.block(ada, grace)
+    return ada, grace
+
+
+def after_many_free_ones(network: Network) -> tuple[Member, Member]:
+    bo = network.member("Bo")
+    for _ in range(25):
+        network.letter(bo, network.member("Alan", premium=CAREER, open_profile=True))
+    return bo, network.member("Grace", premium=CAREER, open_profile=True)
+
+
+@dataclass(frozen=True)
+class No:
+    """What compose says, and the one thing that can be done; `more` is added to its address."""
+
+    prepare: Prepare
+    sentence: str
+    action: str
+    more: str = ""
+
+
+NOES = (
+    No(without_a_plan, "takes a plan with InMail credits", "See the plans"),
+    No(without_credits, "no credits left; the next come on 25 December", "See My Premium"),
+    No(to_one_who_takes_none, "cannot be reached by InMail", "Choose someone else"),
+    No(to_one_who_has_blocked, "cannot be reached by InMail", "Choose someone else"),
+    No(to_one_without_premium, "receives no InMail; you can connect", "Go to their profile"),
+    No(after_one_that_waits, "Your last InMail waits", "Go to that InMail"),
+    No(after_one_that_was_taken_back, "took your last InMail back", "Go to that InMail"),
+    No(to_one_whom_one_has_blocked, "You have blocked", "Unblock"),
+    No(after_many_free_ones, "the next can go Thu, 26 Nov", "Keep as a draft"),
+    No(two, "no plan whose credits could pay", "See the plans", "&pool=recruiter"),
+)
+
+
+@pytest.mark.parametrize("no", NOES, ids=[each.prepare.__name__ for each in NOES])
+def test_every_no_has_its_sentence_one_thing_to_do_and_keeps_the_letter(
+    network: Network, visit: Visit, no: No
+):
+    writer, to = no.prepare(network)
+    before = sent(network, writer)
+    page = opens(visit(writer), to, more=no.more)
+    over = page.locator("#over")
+
+    expect(over.locator(".cost")).to_contain_text(no.sentence)
+    expect(over.locator("[id^=act-] .btn")).to_have_text([no.action])
+    body(page).fill(WORDS)
+    expect(over.get_by_text("Draft saved")).to_be_visible()
+    page.keyboard.press("Control+Enter")
+    sound(page)
+
+    over.get_by_role("button", name=re.compile("Close")).click()
+    page.locator("#write").click()
+    expect(body(page)).to_have_value(WORDS)
+    expect(over.locator(".cost")).to_contain_text(no.sentence)
+    expect(page.get_by_text(HELD)).to_have_count(0)
+    assert sent(network, writer) == before
+
+
+def test_whoever_writes_as_fast_as_a_program_is_slowed_down(
+    network: Network, visit: Visit, ada: Member, grace: Member
+):
+    page = opens(visit(ada), grace, timed=True)
+    body(page).fill(WORDS)
+    send(page)
+    expect(page.get_by_text(HELD)).to_be_visible()
+    while network.do(lambda tx: pace.allows_letter(tx, ada.id)):
+        pass
+
+    page.clock.fast_forward(11_000)
+
+    expect(page.locator("#over").get_by_role("alert")).to_contain_text("You send letters too fast")
+    expect(body(page)).to_have_value(WORDS)
+    assert sent(network, ada) == 0
+
+
 def test_the_letter_waits_through_a_navigation_and_another_letter(
     network: Network, visit: Visit, ada: Member, grace: Member
 ):
-    alan = network.member("Alan", premium="premium_career")
+    alan = network.member("Alan", premium=CAREER)
     person = visit(ada)
     page = opens(person, grace, timed=True)
     body(page).fill(WORDS)
@@ -246,7 +373,7 @@ def test_by_keyboard_alone_somebody_is_found_and_written_to(
 ):
     person = visit(ada)
     page = opens(person, grace)
-    alan = network.member("Alan", premium="premium_career")
+    alan = network.member("Alan", premium=CAREER)
     page.locator("#over").get_by_role("button", name="Change").press("Enter")
     field = page.get_by_role("combobox")
     expect(field).to_be_focused()
@@ -264,6 +391,25 @@ def test_by_keyboard_alone_somebody_is_found_and_written_to(
     page.keyboard.press("Escape")
     expect(page.locator("#over [data-compose]")).to_have_count(0)
     expect(page.locator("#write")).to_be_focused()
+
+
+def test_its_key_opens_it_from_any_page_and_the_focus_goes_back(visit: Visit, ada: Member):
+    person = visit(ada)
+    page = person.opens("/premium")
+    plans = page.get_by_role("link", name="Change plan")
+    plans.focus()
+
+    page.keyboard.press("c")
+    expect(page.get_by_role("combobox")).to_be_focused()
+    page.keyboard.press("Escape")
+
+    expect(page.locator("[data-compose]")).to_have_count(0)
+    expect(plans).to_be_focused()
+    person.opens("/compose")
+    page.locator("#main").focus()
+    page.keyboard.press("c")
+    expect(page.get_by_role("combobox")).to_be_focused()
+    expect(page.locator("[data-compose]")).to_have_count(1)
 
 
 def test_without_a_network_it_says_so_and_keeps_the_text(visit: Visit, ada: Member, grace: Member):
@@ -339,7 +485,7 @@ def test_on_a_phone_it_is_the_whole_screen(visit: Visit, ada: Member, grace: Mem
 def test_several_pools_are_a_choice_that_changes_the_price(
     network: Network, visit: Visit, grace: Member
 ):
-    mona = network.member("Mona", premium="premium_career", recruiter="recruiter_lite")
+    mona = network.member("Mona", premium=CAREER, recruiter="recruiter_lite")
     page = opens(visit(mona), grace)
     expect(page.locator("#over .cost .left")).to_contain_text("5")
 
@@ -388,8 +534,8 @@ def test_from_its_page_one_goes_on_while_the_letter_waits(
 def test_every_state_of_the_pop_up_is_accessible(
     network: Network, visit: Visit, theme: str, viewport: dict[str, int]
 ):
-    mona = network.member("Mona", premium="premium_career", recruiter="recruiter_lite")
-    grace = network.member("Grace", premium="premium_career")
+    mona = network.member("Mona", premium=CAREER, recruiter="recruiter_lite")
+    grace = network.member("Grace", premium=CAREER)
     basic = network.member("Bo")
     person = visit(mona, viewport=viewport, color_scheme=theme)
 

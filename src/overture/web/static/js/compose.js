@@ -54,6 +54,14 @@ function close() {
   back();
 }
 
+// Opens the pop-up; where it was opened from has the focus again afterwards. On a letter's own page it is
+// that letter.
+export function open(url, from = document.activeElement) {
+  if (inPage()) return enter(inPage());
+  opener = from;
+  keep().then(() => go(url, { part: "over" })).then(() => enter(shown()), () => location.assign(url));
+}
+
 addEventListener("click", (event) => {
   const { target } = event;
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
@@ -62,9 +70,7 @@ addEventListener("click", (event) => {
     event.preventDefault();
     // Of a link in a menu, which closes: the button that opened it.
     const menu = document.querySelector(`[popovertarget="${link.closest("[popover]")?.id}"]`);
-    if (!over.contains(link)) opener = menu ?? link;
-    keep().then(() => go(link.href, { part: "over" }))
-      .then(() => enter(shown()), () => location.assign(link.href));
+    open(link.href, over.contains(link) ? opener : menu ?? link);
   }
   if (target.closest("[data-close]")) close();
   const expand = target.closest("[data-expand]");

@@ -1,5 +1,8 @@
 // Single keys: an element with data-key="x" is pressed or, where one writes in it, focused by x. J and K
-// go through the list. Off in fields, with a modifier, and where the member has switched them off.
+// go through the list, C writes a letter from any page. Off in fields, with a modifier, and where the member
+// has switched them off.
+import { open as write } from "./compose.js";
+
 const shown = (element) => element.checkVisibility();
 
 function step(by) {
@@ -21,9 +24,11 @@ addEventListener("keydown", (event) => {
   else if (low === "?") document.getElementById("keys")?.showPopover();
   else {
     const found = [...document.querySelectorAll(`[data-key="${CSS.escape(low)}"]`)].find(shown);
-    if (!found) return;
-    found.focus();
-    if (!found.matches("input, textarea")) found.click();
+    if (found) {
+      found.focus();
+      if (!found.matches("input, textarea")) found.click();
+    } else if (low === "c" && document.body.dataset.me) write("/compose");
+    else return;
   }
   event.preventDefault();
 });
