@@ -12,7 +12,7 @@ from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
 from overture.core.ids import ConversationId
 from tests.browser.network import Member, Network
-from tests.browser.people import Person, comes, settle
+from tests.browser.people import NARROW, Person, comes, settle
 
 Visit = Callable[..., Person]
 
@@ -96,6 +96,10 @@ def test_a_picture_has_its_place_before_it_is_there(
         comes(reader.page, lambda: reader.page.evaluate(_ALL_THERE))
         settle(reader.page)
         assert shown.bounding_box() == before
+        bubble, inside = (shown.locator(each).bounding_box() for each in (".bub", ".picture"))
+        assert bubble
+        assert inside
+        assert bubble["width"] - inside["width"] < 40
         for each in (writer, reader):
             expect(each.page.locator(".msg").last).to_be_in_viewport(ratio=0.95)
 
@@ -156,6 +160,20 @@ def test_what_the_server_refuses_stays_to_be_mended(
     expect(page.locator(".reply textarea")).to_have_value("My picture")
     page.get_by_role("button", name="Take off page.png").click()
     sends(page, "My picture")
+
+
+def test_without_javascript_the_chooser_is_whole_on_a_phone(
+    visit: Visit, talk: tuple[Member, Member, ConversationId]
+) -> None:
+    ada, _, conversation = talk
+    page = visit(ada, java_script_enabled=False, viewport=NARROW).opens(f"/inbox/{conversation}")
+
+    chooser, form = page.locator("input[type=file]"), page.locator(".reply")
+    whole, around = chooser.bounding_box(), form.bounding_box()
+    assert whole
+    assert around
+    assert around["x"] < whole["x"]
+    assert whole["x"] + whole["width"] < around["x"] + around["width"]
 
 
 def test_without_javascript_files_are_sent_by_a_plain_form(

@@ -56,6 +56,11 @@ def test_a_decline_waits_and_can_be_undone(network: Network, visit: Visit):
 
     recipient.page.keyboard.press("d")
     expect(recipient.page.get_by_text("Declining.")).to_be_visible()
+    # Above the answer, not on it.
+    toast, foot = (recipient.page.locator(each).bounding_box() for each in (".toast", ".at-foot"))
+    assert toast
+    assert foot
+    assert toast["y"] + toast["height"] <= foot["y"]
     recipient.button("Undo").click()
     expect(recipient.page.get_by_text("Declining.")).to_have_count(0)
     assert network.text("select state from conversations where id = %s", here) == "pending"
