@@ -1,6 +1,7 @@
 """`python -m tests.browser.shots [NAME ...]`: pictures of every page and state into shots/.
 
-Each scene is pictured wide and narrow, light and dark; names choose those scenes that begin so.
+Each scene is pictured wide and narrow, light and dark, a long page as a whole; names choose those
+scenes that begin so.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ from tests.browser.scenes import SCENES, demo
 from tests.databases import databases
 
 FOLDER = Path(__file__).parent.parent.parent / "shots"
+
+
+_BELOW = """
+() => {
+    const main = document.getElementById("main");
+    return main ? main.scrollHeight - main.clientHeight : 0;
+}
+"""
 
 
 def main(names: list[str]) -> None:
@@ -41,8 +50,12 @@ def main(names: list[str]) -> None:
                     )
                 page = seats[seat].page
                 try:
+                    page.set_viewport_size(size)
                     page.emulate_media(color_scheme="light")
                     scene.play(network, seats[seat])
+                    # A long page whole, though it scrolls within itself.
+                    below = page.evaluate(_BELOW)
+                    page.set_viewport_size(size | {"height": size["height"] + below})
                     for theme in ("light", "dark"):
                         page.emulate_media(color_scheme=theme)
                         settle(page)

@@ -169,6 +169,7 @@ def test_a_cancelled_plan_takes_its_credits_with_it(network: Network, visit: Vis
     ada.button("End Premium Career now").click()
     ada.sees("Premium Career has ended.")
     expect(ada.page.locator(".big[data-balance=premium]")).to_have_text("0")
+    expect(beside.page.locator("[data-compose] [data-balance]").first).to_have_text("0")
 
     beside.page.reload()
     expect(beside.page.locator("[data-compose] .cost")).to_contain_text("plan")
