@@ -229,7 +229,7 @@ SCENES = (
     Scene("thread", CHAT, FIGARO),
     Scene("thread-menu", CHAT, FIGARO, presses("More")),
     Scene("thread-waiting", thread(FIGARO, WAITING), FIGARO),
-    Scene("thread-declined", thread(FIGARO, "i.state = 'declined' and i.begun"), FIGARO),
+    Scene("thread-declined", thread(TATYANA, "i.state = 'declined' and i.begun"), TATYANA),
     Scene("request", thread(ROSINA, REQUEST), ROSINA),
     Scene("request-answer", thread(ROSINA, REQUEST, "?answer=reply"), ROSINA),
     Scene("request-quick", thread(ROSINA, REQUEST, "?answer=interested"), ROSINA),

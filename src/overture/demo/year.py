@@ -54,6 +54,9 @@ _SIGN_UPS = {
 }
 # They save their credits; Ottavio writes three letters, whose answers come when he has no room.
 _SAVERS = ("rosina-rondo", "erda-euphonium", "colline-coda", "ottavio-oboe")
+# Who has something to show on every page: they write four times as often, so many days before the end
+# of the year, to strangers who have not written to them before.
+_BUSY = {"figaro-fermata": 110}
 # They have spent their last credit when the year ends.
 _SPENDERS = ("nemorino-nonet", "hare-hornpipe")
 # Who changed plans, and how many days before the end of the year: a plan to choose, or an end.
@@ -208,6 +211,8 @@ class _Year:
         pool = self.book.at(self.end).plans[plan].pool
         pace = _PACE[plan] * self.rng.uniform(0.6, 1.5)
         at = since + self.rng.uniform(0, 10) * DAY
+        if (days := _BUSY.get(part.handle)) is not None:
+            at, pace = self._ago(days), 4 * pace if plan == part.plans[0] else pace
         while at < self.end:
             self._arrange_letter(part, at, pool=pool)
             at += self.rng.expovariate(pace / 30) * DAY
@@ -390,6 +395,7 @@ class _Year:
             if part is not sender
             and (part.open_profile if free else part.plans)
             and (part.accept_inmail or self.rng.random() < 0.1)
+            and (part.handle not in _BUSY or self.rng.random() < 0.2)
             and frozenset((sender.handle, part.handle)) not in self.written
         ]
         if not fitting:
