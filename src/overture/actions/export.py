@@ -83,6 +83,7 @@ async def _fill(
     await archive.add_json("tokens.json", own.tokens)
     await archive.add_json("account.json", own.accounts[0] if own.accounts else {})
     await archive.add_json("sessions.json", own.sessions)
+    await archive.add_json("passkeys.json", own.passkeys)
     with archive.open("conversations.json") as file:
         sent = await _write_conversations(file, tx, member)
     for name, conversation_id, file_id in sent:
@@ -169,8 +170,10 @@ subscriptions.json  the plans that run, with their credits, and what you asked f
 ledger.json         every credit that came and went, with the reason and the balance after it
 reports.json        what you reported to the operator
 tokens.json         your access tokens, without their secret text
-account.json        the address that you sign in with, and since when your password is the one it is
+account.json        the address that you sign in with, since when your password is the one it is, and
+                    whether you sign in in two steps; no secret is here
 sessions.json       the browsers where you are signed in
+passkeys.json       your passkeys, by the names that you gave them
 
 Instants are in UTC (RFC 3339). Ids name the same thing in every file.
 """

@@ -28,11 +28,12 @@ from overture.core import accounts as rules
 from overture.core.accounts import Ceremony, Denied
 from overture.core.ids import MemberId
 from overture.core.sending import Event
-from overture.store import accounts, attempts, audit, ceremonies
+from overture.store import accounts, attempts, audit, ceremonies, passkeys
 from overture.store import two_steps as store
 from overture.store.ceremonies import Begun
 from overture.store.db import Database, Tx
 from overture.store.outbox import tell
+from overture.store.passkeys import Passkey
 from overture.store.two_steps import CodeApp
 
 ISSUER = "Overture"
@@ -45,6 +46,7 @@ class TwoSteps:
     since: datetime | None
     app: CodeApp | None
     recovery_codes: int
+    passkeys: Sequence[Passkey]
 
 
 # The second step --------------------------------------------------------------------------------
@@ -163,6 +165,7 @@ async def mine(tx: Tx, member: MemberId) -> TwoSteps:
         since=account and account.two_steps_at,
         app=await store.code_app(tx, member),
         recovery_codes=len(await store.recovery_codes(tx, member)),
+        passkeys=await passkeys.mine(tx, member),
     )
 
 
@@ -229,10 +232,47 @@ async def add_app(
     return await db.writing(work)
 
 
+async def turn_on(
+    db: Database, member: MemberId, *, recovery_codes: Sequence[str], salt: bytes, now: datetime
+) -> Sequence[str] | None:
+    """From now on the second step is taken with a passkey: the recovery codes, to be shown this once.
+
+    None where the member has no passkey, or signs in in two steps already.
+    """
+    hashes = await passwords.hashed_together(recovery_codes, salt)
+
+    async def work(tx: Tx) -> Sequence[str] | None:
+        account = await accounts.of(tx, member, lock=True)
+        if account is None or account.two_steps_at is not None:
+            return None
+        if not await passkeys.mine(tx, member):
+            return None
+        await _turn_on(tx, member, hashes, now)
+        return recovery_codes
+
+    return await db.writing(work)
+
+
 async def _turn_on(tx: Tx, member: MemberId, hashes: Sequence[str], now: datetime) -> None:
     await store.turn_on(tx, member)
     await store.set_recovery_codes(tx, member, hashes)
     await tell(tx, [Event(member, "account.two_steps_on", now, {})])
+
+
+async def remove_app(tx: Tx, member: MemberId, now: datetime) -> bool:
+    """Forgets the member's app; False where there is none. Passkeys take the second step then."""
+    await accounts.of(tx, member, lock=True)
+    if not await store.drop_code_app(tx, member):
+        return False
+    await tell(tx, [Event(member, "account.code_app_removed", now, {})])
+    await turn_off_where_nothing_is_left(tx, member, now)
+    return True
+
+
+async def turn_off_where_nothing_is_left(tx: Tx, member: MemberId, now: datetime) -> None:
+    """A second step that can be taken with recovery codes alone would soon lock the member out."""
+    if await store.code_app(tx, member) is None and not await passkeys.mine(tx, member):
+        await turn_off(tx, member, now)
 
 
 async def turn_off(tx: Tx, member: MemberId, now: datetime) -> bool:

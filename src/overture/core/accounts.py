@@ -44,6 +44,8 @@ class Denied(StrEnum):
     WRONG_RECOVERY_CODE = "wrong_recovery_code"
     CODES_TOO_OFTEN = "codes_too_often"
     BEGIN_AGAIN = "begin_again"
+    WRONG_PASSKEY = "wrong_passkey"
+    NEW_PASSKEY_FAILED = "new_passkey_failed"
 
     @property
     def sentence(self) -> str:
@@ -71,6 +73,12 @@ _SENTENCES = {
     Denied.CODES_TOO_OFTEN: Sentence(
         "Codes were tried too often. Wait a while, or take another way."
     ),
+    Denied.WRONG_PASSKEY: Sentence(
+        "This passkey opens nothing here. Take another, or sign in with your password."
+    ),
+    Denied.NEW_PASSKEY_FAILED: Sentence(
+        "The passkey could not be added: it is here already, or is not of a kind that can be used."
+    ),
     Denied.BEGIN_AGAIN: Sentence("That took too long, or was done already. Begin again."),
 }
 
@@ -95,6 +103,10 @@ class Ceremony(StrEnum):
     SECOND_STEP = "second_step"
     # An app was told its secret; its first code is to come.
     CODE_APP = "code_app"
+    # A passkey is to be made; to sign in; to show again who one is.
+    NEW_PASSKEY = "new_passkey"
+    PASSKEY = "passkey"
+    PROVING = "proving"
 
 
 # How often ----------------------------------------------------------------------------------------
@@ -131,6 +143,8 @@ CODE_FROM_CLIENT_TO_MEMBER = Limit("code from to", 10, _QUARTER)
 CODE_BY_STRANGERS_TO_MEMBER = Limit("code to", 20, _HOUR)
 CODE_BY_DEVICE_TO_MEMBER = Limit("code by to", 10, _QUARTER)
 RECOVERY_FROM_CLIENT = Limit("recovery code from", 10, _QUARTER)
+# What begins without anything being known of who asks.
+CEREMONIES_FROM_CLIENT = Limit("begin from", 60, _QUARTER)
 # So many wrong codes after a right password are told: it may be known to somebody else.
 SLIPS_TOLD = 3
 # Showing again who one is, with a password or a code.
@@ -183,6 +197,8 @@ def network(client: str) -> str:
 CODE_SECONDS = 30
 CODE_DIGITS = 6
 RECOVERY_CODES = 10
+PASSKEYS_MAX = 20
+PASSKEY_NAME_CHARS_MAX = 60
 
 
 def counters(at: datetime, *, used: int) -> list[int]:

@@ -324,6 +324,7 @@ _ERASURE: Sequence[Any] = (
     "delete from devices where member_id = %(member)s",
     "delete from account_links where member_id = %(member)s",
     "delete from ceremonies where member_id = %(member)s",
+    "delete from passkeys where member_id = %(member)s",
     "delete from code_apps where member_id = %(member)s",
     "delete from recovery_codes where member_id = %(member)s",
     "delete from mails where member_id = %(member)s",

@@ -27,6 +27,7 @@ class Own:
     tokens: list[Row]
     accounts: list[Row]
     sessions: list[Row]
+    passkeys: list[Row]
 
 
 async def own(tx: Tx, member: MemberId) -> Own:
@@ -45,6 +46,7 @@ async def own(tx: Tx, member: MemberId) -> Own:
         tokens=await _rows(tx, _TOKENS, of),
         accounts=await _rows(tx, _ACCOUNTS, of),
         sessions=await _rows(tx, _SESSIONS, of),
+        passkeys=await _rows(tx, _PASSKEYS, of),
     )
 
 
@@ -149,7 +151,10 @@ _TOKENS = """
     order by created_at, id
 """
 _ACCOUNTS = """
-    select a.email, a.verified_at, a.password_at as password_set_at, f.failed_at as mail_failed_at
+    select a.email, a.verified_at, a.password_at as password_set_at, f.failed_at as mail_failed_at,
+        a.two_steps_at as two_steps_since,
+        (select c.added_at from code_apps c where c.member_id = a.member_id) as code_app_since,
+        (select count(*) from recovery_codes r where r.member_id = a.member_id) as recovery_codes_left
     from accounts a
     left join failing_addresses f on f.member_id = a.member_id
     where a.member_id = %(member)s
@@ -159,6 +164,12 @@ _SESSIONS = """
     from sessions
     where member_id = %(member)s
     order by created_at, id
+"""
+_PASSKEYS = """
+    select id, name, added_at, used_at
+    from passkeys
+    where member_id = %(member)s
+    order by added_at, id
 """
 _CONVERSATIONS = """
     select i.conversation_id as id, i.kind, i.state, i.subject, i.begun as begun_by_me,

@@ -1,7 +1,7 @@
 """Signing up, in and out; links from mails; one's own account, and the browsers signed in to it."""
 
 from datetime import datetime
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, unquote
 
 from overture import ids
 from overture.actions import accounts, members
@@ -21,6 +21,7 @@ from overture.web.sessions import (
     keep,
     keep_ceremony,
     local,
+    login_url,
     say,
     second_step_url,
     status_of,
@@ -78,7 +79,7 @@ async def sign_up(visit: Visit) -> Answer:
             return _signup(visit, form.get("next", ""), alert=say(visit, done), status=429)
         case None:
             visit.keep_cookie(_ADDRESS_COOKIE, quote(new.email.strip()), _ADDRESS_SECONDS)
-            return Go(_login_url(form.get("next", ""), new=True))
+            return Go(login_url(form.get("next", ""), new=True))
 
 
 def _signup(
@@ -108,7 +109,7 @@ async def login(visit: Visit) -> Answer:
     if visit.visitor is not None:
         return Go(local(then))
     address = unquote(visit.cookie(_ADDRESS_COOKIE))
-    return _login(then, email=address, is_new=bool(address) and "new" in visit.query)
+    return _login(visit, then, email=address, is_new=bool(address) and "new" in visit.query)
 
 
 @act("/login", who=Who.ANYONE, transaction=False)
@@ -125,7 +126,7 @@ async def sign_in(visit: Visit) -> Answer:
         before=visit.cookie(SESSION_COOKIE),
     )
     if isinstance(done, Denied):
-        return _login(then, email=email, alert=say(visit, done), status=status_of(done))
+        return _login(visit, then, email=email, alert=say(visit, done), status=status_of(done))
     visit.keep_cookie(_ADDRESS_COOKIE, "")
     if isinstance(done, SecondStep):
         keep_ceremony(visit, done.secret)
@@ -142,6 +143,7 @@ async def sign_out(visit: Visit) -> Answer:
 
 
 def _login(
+    visit: Visit,
     then: str,
     *,
     email: str = "",
@@ -149,7 +151,13 @@ def _login(
     alert: str = "",
     status: int = 200,
 ) -> Page:
-    values = {"email": email, "is_new": is_new, "alert": alert, "next": local(then, "")}
+    values = {
+        "email": email,
+        "is_new": is_new,
+        "alert": alert,
+        "next": local(then, ""),
+        "passkeys": visit.site.passkeys is not None,
+    }
     return Page("login.html", values, status=status)
 
 
@@ -401,8 +409,3 @@ async def end_all(visit: Visit) -> Answer:
     await accounts.sign_out_everywhere(visit.tx, visit.viewer.id, visit.now)
     visit.keep_cookie(SESSION_COOKIE, "")
     return Done("/login", notice=visit.words.gettext("You are signed out everywhere."))
-
-
-def _login_url(then: str, *, new: bool) -> str:
-    query = ({"next": then} if (then := local(then, "")) else {}) | ({"new": "1"} if new else {})
-    return "/login" + (f"?{urlencode(query)}" if query else "")

@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
+from overture.actions import passkeys
 from overture.actions.lanes import Lane
 from overture.context import Shared
 from overture.store.accounts import Viewer, sessions_of
@@ -26,6 +29,19 @@ class Site(Shared):
     @property
     def https(self) -> bool:
         return self.public_url.startswith("https://")
+
+    @property
+    def passkeys(self) -> passkeys.Site | None:
+        """For what browsers make passkeys: a name reached over https, or on this very machine; else
+        None."""
+        host = urlsplit(self.public_url).hostname or ""
+        on_this_machine = host == "localhost" or host.endswith(".localhost")
+        try:
+            ip_address(host)
+        except ValueError:
+            named = self.https or on_this_machine
+            return passkeys.Site(host, self.public_url) if named else None
+        return None
 
     async def drain(self) -> None:
         """Returns when nothing is under way in the lanes any more."""

@@ -1,5 +1,7 @@
 """How one signs in: the settings of the second step."""
 
+from collections.abc import Sequence
+
 import segno
 from markupsafe import Markup
 
@@ -7,6 +9,7 @@ from overture import ids
 from overture.actions import accounts, two_steps
 from overture.clock import real_now
 from overture.core.accounts import RECOVERY_CODES, Denied, grouped
+from overture.core.browsers import told_of
 from overture.store.db import Tx
 from overture.web.sessions import ceremony, fresh, keep_ceremony, say, status_of
 from overture.web.visit import Answer, Done, Go, Page, Visit, Who, act, page
@@ -17,7 +20,13 @@ _URL = "/settings/security"
 @page("/settings/security")
 async def security(visit: Visit) -> Answer:
     steps = await two_steps.mine(visit.tx, visit.viewer.id)
-    return Page("settings/security.html", {"steps": steps})
+    told = told_of(visit.request.headers.get("user-agent", ""))
+    values = {
+        "steps": steps,
+        "passkeys": visit.site.passkeys is not None,
+        "here": told.system or told.browser or "",
+    }
+    return Page("settings/security.html", values)
 
 
 @act("/settings/security/app", who=Who.PROVEN)
@@ -53,9 +62,7 @@ async def add_app(visit: Visit) -> Answer:
     keep_ceremony(visit, "")
     if not done:
         return Done(_URL, notice=visit.words.gettext("Your new app makes your codes from now on."))
-    return Page(
-        "settings/recovery_codes.html", {"codes": [grouped(each) for each in done], "on": True}
-    )
+    return _shown_once(done, on=True)
 
 
 async def _app(
@@ -94,9 +101,25 @@ async def renew_recovery_codes(visit: Visit) -> Answer:
     )
     if codes is None:
         return Go(_URL)
-    return Page(
-        "settings/recovery_codes.html", {"codes": [grouped(each) for each in codes], "on": False}
+    return _shown_once(codes, on=False)
+
+
+@act("/settings/security/on", who=Who.PROVEN, transaction=False)
+async def turn_on(visit: Visit) -> Answer:
+    codes = await two_steps.turn_on(
+        visit.site.db,
+        visit.viewer.id,
+        recovery_codes=_fresh_codes(),
+        salt=ids.new_salt(),
+        now=await visit.site.instant(),
     )
+    return Go(_URL) if codes is None else _shown_once(codes, on=True)
+
+
+@act("/settings/security/app/remove", who=Who.PROVEN)
+async def remove_app(visit: Visit) -> Answer:
+    await two_steps.remove_app(visit.tx, visit.viewer.id, visit.now)
+    return Done(_URL, notice=visit.words.gettext("The app’s codes open nothing here any more."))
 
 
 @act("/settings/security/off", who=Who.PROVEN)
@@ -104,6 +127,11 @@ async def turn_off(visit: Visit) -> Answer:
     await two_steps.turn_off(visit.tx, visit.viewer.id, visit.now)
     notice = visit.words.gettext("You sign in with your password alone again.")
     return Done(_URL, notice=notice)
+
+
+def _shown_once(codes: Sequence[str], *, on: bool) -> Page:
+    values = {"codes": [grouped(each) for each in codes], "on": on}
+    return Page("settings/recovery_codes.html", values)
 
 
 def _fresh_codes() -> list[str]:

@@ -79,3 +79,8 @@ def status_of(denied: Denied) -> int:
 
 def second_step_url(then: str) -> str:
     return "/login/code" + (f"?{urlencode({'next': then})}" if (then := local(then, "")) else "")
+
+
+def login_url(then: str, *, new: bool = False) -> str:
+    query = ({"next": then} if (then := local(then, "")) else {}) | ({"new": "1"} if new else {})
+    return "/login" + (f"?{urlencode(query)}" if query else "")

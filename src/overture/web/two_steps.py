@@ -24,9 +24,7 @@ from overture.web.visit import SESSION_COOKIE, Answer, Done, Go, Page, Visit, Wh
 
 @page("/login/code", who=Who.ANYONE)
 async def code(visit: Visit) -> Answer:
-    if await two_steps.awaited(visit.tx, ceremony(visit)) is None:
-        return Go("/login")
-    return _code(visit.query.get("next", ""))
+    return await _code(visit, visit.tx, visit.query.get("next", ""))
 
 
 @act("/login/code", who=Who.ANYONE, transaction=False)
@@ -41,7 +39,7 @@ async def sign_in_with_code(visit: Visit) -> Answer:
         now=await visit.site.instant(),
         before=visit.cookie(SESSION_COOKIE),
     )
-    return _stepped(visit, done, "code")
+    return await _stepped(visit, done, "code")
 
 
 @act("/login/recovery", who=Who.ANYONE, transaction=False)
@@ -55,10 +53,10 @@ async def sign_in_with_recovery_code(visit: Visit) -> Answer:
         now=await visit.site.instant(),
         before=visit.cookie(SESSION_COOKIE),
     )
-    return _stepped(visit, done, "recovery_code")
+    return await _stepped(visit, done, "recovery_code")
 
 
-def _stepped(visit: Visit, done: SignedIn | Denied, field: str) -> Answer:
+async def _stepped(visit: Visit, done: SignedIn | Denied, field: str) -> Answer:
     then = visit.form.get("next", "")
     if isinstance(done, SignedIn):
         keep(visit, done)
@@ -66,11 +64,24 @@ def _stepped(visit: Visit, done: SignedIn | Denied, field: str) -> Answer:
     if done is Denied.BEGIN_AGAIN:
         keep_ceremony(visit, "")
         return Done("/login", notice=say(visit, done))
-    return _code(then, {field: say(visit, done)}, status_of(done))
+    errors = {field: say(visit, done)}
+    return await visit.site.db.reading(lambda tx: _code(visit, tx, then, errors, status_of(done)))
 
 
-def _code(then: str, errors: dict[str, str] | None = None, status: int = 200) -> Page:
-    return Page("login_code.html", {"next": local(then, ""), "errors": errors or {}}, status)
+async def _code(
+    visit: Visit, tx: Tx, then: str, errors: dict[str, str] | None = None, status: int = 200
+) -> Page | Go:
+    member = await two_steps.awaited(tx, ceremony(visit))
+    if member is None:
+        return Go("/login")
+    steps = await two_steps.mine(tx, member)
+    values = {
+        "has_app": steps.app is not None,
+        "has_passkeys": bool(steps.passkeys and visit.site.passkeys),
+        "next": local(then, ""),
+        "errors": errors or {},
+    }
+    return Page("login_code.html", values, status)
 
 
 # Asked again ------------------------------------------------------------------------------------
@@ -129,6 +140,7 @@ async def _confirm(
     values = {
         "account": await accounts.account(tx, visit.viewer.id),
         "has_app": steps.app is not None,
+        "has_passkeys": bool(steps.passkeys and visit.site.passkeys),
         "next": local(then, ""),
         "errors": errors or {},
     }

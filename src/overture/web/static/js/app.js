@@ -9,4 +9,5 @@ import "./menus.js";
 import "./stream.js";
 import "./here.js";
 import "./accounts.js";
+import "./passkeys.js";
 import "./offline.js";

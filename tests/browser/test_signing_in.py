@@ -1,0 +1,215 @@
+"""Passkeys and codes in a real browser, with a device that Chromium plays."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pyotp
+import pytest
+from playwright.sync_api import CDPSession, expect
+
+from overture.store import two_steps
+from tests.browser.network import PASSWORD, Member, Network, served
+from tests.browser.people import NARROW, Person
+from tests.browser.test_pages import _TOO_WIDE, ALL_RULES, AXE_SCRIPT, COLOURS, violations
+from tests.databases import Databases
+
+Visit = Callable[..., Person]
+
+
+@pytest.fixture(scope="module")
+def network(databases: Databases) -> Iterator[Network]:
+    """Reached by a name: browsers make no passkeys for numbers."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"http://localhost:{port}"
+    with served(databases.fresh(), "--port", port, "--public-url", address) as made:
+        made.address = address
+        yield made
+
+
+@pytest.fixture
+def ada(network: Network) -> Member:
+    return network.member("Ada")
+
+
+@dataclass
+class Device:
+    """What Chromium plays: a device with which it makes passkeys, whose owner is always there."""
+
+    cdp: CDPSession
+    id: str
+
+    def owner_is(self, *, sure: bool) -> None:
+        """Whether the owner shows it who they are."""
+        options = {"authenticatorId": self.id, "isUserVerified": sure}
+        self.cdp.send("WebAuthn.setUserVerified", options)
+
+
+def device(someone: Person) -> Device:
+    cdp = someone.context.new_cdp_session(someone.page)
+    cdp.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    made = cdp.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    return Device(cdp, made["authenticatorId"])
+
+
+def adds_a_passkey(someone: Person, name: str) -> None:
+    someone.opens("/settings/security")
+    someone.page.get_by_label("Name of a new passkey").fill(name)
+    someone.button("Add a passkey").click()
+    someone.sees("The passkey is added.")
+    someone.sees(name)
+
+
+def first_step(someone: Person, member: Member) -> None:
+    someone.opens("/login")
+    someone.page.get_by_label("E-mail").fill(f"{member.handle}@overture.example")
+    someone.page.get_by_label("Password", exact=True).fill(PASSWORD)
+    someone.button(re.compile("^Sign in$")).click()
+
+
+def test_a_passkey_is_added_signs_in_and_is_removed(network: Network, visit: Visit, ada: Member):
+    me = visit(ada)
+    device(me)
+    adds_a_passkey(me, "My phone")
+    me.opens("/settings/account")
+    me.button("Sign out").click()
+    me.is_at("/login")
+
+    me.opens("/login?next=/settings/security")
+    me.button("Sign in with a passkey").click()
+    me.is_at("/settings/security")
+    me.sees("My phone")
+
+    me.page.get_by_text("Rename or remove").click()
+    me.page.get_by_label("Name", exact=True).fill("Old phone")
+    me.button("Save").click()
+    me.sees("Old phone")
+    me.page.get_by_text("Rename or remove").click()
+    me.button("Remove").click()
+    me.sees("The passkey opens nothing here any more.")
+    expect(me.page.get_by_text("Old phone")).to_have_count(0)
+
+    # The device has it still; here it opens nothing.
+    me.opens("/settings/account")
+    me.button("Sign out").click()
+    me.is_at("/login")
+    me.button("Sign in with a passkey").click()
+    me.sees("This passkey opens nothing here.")
+
+
+def test_who_does_not_show_the_device_who_they_are_stays_out(
+    network: Network, visit: Visit, ada: Member
+):
+    me = visit(ada)
+    phone = device(me)
+    adds_a_passkey(me, "My phone")
+    me.opens("/settings/account")
+    me.button("Sign out").click()
+    me.is_at("/login")
+    phone.owner_is(sure=False)
+
+    me.button("Sign in with a passkey").click()
+
+    me.sees("No passkey was used.")
+    me.is_at("/login")
+    phone.owner_is(sure=True)
+    me.button("Sign in with a passkey").click()
+    me.is_at("/inbox")
+
+
+def test_a_passkey_is_the_second_step_and_shows_who_one_is(
+    network: Network, visit: Visit, ada: Member
+):
+    me = visit(ada, viewport=NARROW)
+    device(me)
+    adds_a_passkey(me, "My phone")
+    me.button("Use my passkeys").click()
+    me.sees("From now on signing in takes two steps.")
+    codes = me.page.locator(".codes code").all_inner_texts()
+    assert len(codes) == 10
+    me.link("I have them").click()
+    me.is_at("/settings/security")
+    me.opens("/settings/account")
+    me.button("Sign out").click()
+    me.is_at("/login")
+
+    first_step(me, ada)
+    me.is_at("/login/code")
+    me.button("Use a passkey").click()
+    me.is_at("/inbox")
+
+    # A while later.
+    network.do(lambda tx: tx.execute("update sessions set proved_at = '-infinity'"))
+    me.opens("/settings/account/email")
+    me.sees("Is it still you?")
+    me.button("Use a passkey").click()
+    me.is_at("/settings/account/email")
+    me.sees("You sign in with")
+
+
+def test_what_is_shown_of_passkeys_is_accessible(network: Network, visit: Visit, ada: Member):
+    me = visit(ada, viewport=NARROW, locale="ar")
+    device(me)
+    me.opens("/settings/security")
+    me.page.get_by_label("اسم مفتاح المرور الجديد").fill("هاتف")
+    me.button("إضافة مفتاح مرور").click()
+    me.sees("أُضيف مفتاح المرور.")
+    me.page.locator(".ways summary").click()
+    network.do(lambda tx: two_steps.turn_on(tx, ada.id))
+    halfway = visit(viewport=NARROW)
+    first_step(halfway, ada)
+    halfway.is_at("/login/code")
+    nobody = visit(viewport=NARROW)
+    nobody.opens("/login")
+    expect(nobody.button("Sign in with a passkey")).to_be_visible()
+
+    for someone in (me, halfway, nobody):
+        assert not someone.faults
+        someone.page.evaluate(AXE_SCRIPT)
+        found = violations(someone.page, ALL_RULES)
+        someone.page.emulate_media(color_scheme="dark")
+        found += violations(someone.page, COLOURS)
+        assert not found, "\n".join(found)
+        assert not someone.page.evaluate(_TOO_WIDE)
+
+
+def test_codes_of_an_app_work_without_a_script(network: Network, visit: Visit, ada: Member):
+    me = visit(ada, java_script_enabled=False)
+    me.opens("/settings/security")
+    # What needs a script is not shown without it.
+    expect(me.button("Add a passkey")).to_have_count(0)
+    me.button("Set up an app").click()
+    secret = re.sub(r"\s", "", me.page.locator("code.code").inner_text())
+    app = pyotp.TOTP(secret)
+    me.page.get_by_label("Code", exact=True).fill(app.at(time.time() - 30))
+    me.button("Use this app").click()
+    codes = me.page.locator(".codes code").all_inner_texts()
+
+    stranger = visit(java_script_enabled=False)
+    first_step(stranger, ada)
+    stranger.page.get_by_label("Code", exact=True).fill("000000")
+    stranger.button(re.compile("^Sign in$")).click()
+    stranger.sees("This code does not fit")
+    stranger.page.get_by_label("Code", exact=True).fill(app.now())
+    stranger.button(re.compile("^Sign in$")).click()
+    stranger.is_at("/inbox")
+
+    another = visit(java_script_enabled=False)
+    first_step(another, ada)
+    another.page.get_by_text("The app is not at hand?").click()
+    another.page.get_by_label("Recovery code").fill(codes[0])
+    another.button("Sign in with it").click()
+    another.is_at("/inbox")
