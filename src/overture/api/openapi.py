@@ -210,7 +210,12 @@ _HEADERS: Json = {
         "name": "Idempotency-Key",
         "in": "header",
         "description": "The same key and body get the first answer again, for 48 hours.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        "schema": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 255,
+            "pattern": "^[!-~]([ -~]*[!-~])?$",
+        },
     },
     "LastEventId": {
         "name": "Last-Event-ID",
