@@ -23,9 +23,9 @@ from overture.core.ids import MemberId
 from overture.store import accounts as store
 from overture.store import sessions
 from overture.store.accounts import sessions_of
-from overture.store.db import all_rows, one_row
-from overture.store.mails import Wanted
+from overture.store.db import all_rows
 from tests.cast import town_in
+from tests.waiting_mails import next_one
 
 HOME = Browser("192.0.2.1", "Testbrowser/1.0")
 ELSEWHERE = Browser("198.51.100.7")
@@ -97,14 +97,6 @@ async def asks_for_password(town, email=EMAIL, browser=HOME):
 
 async def sets_password(town, secret, password=WRONG, browser=HOME):
     return await accounts.set_password(town.db, secret, password, browser, town.now)
-
-
-async def next_one(tx):
-    """The mail that waits for longest."""
-    row = await one_row(
-        tx, "select id, kind, address, member_id, language from mails order by id limit 1"
-    )
-    return row and Wanted(*row)
 
 
 async def post(town):
@@ -530,7 +522,7 @@ async def test_what_happens_to_an_account_is_told_without_secrets(town, ada):
     ]
     (session,) = json.loads(told[3][1])["sessions"]
     assert UUID(session)
-    assert json.loads(told[2][1]) == {"session": session, "known_device": False}
+    assert json.loads(told[2][1]) == {"session": session, "known_device": False, "by": ["password"]}
 
 
 # Links ------------------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ from overture.core.accounts import Denied
 from overture.core.ids import MemberId
 from overture.store.accounts import prune, sessions_of
 from overture.store.db import all_rows
-from overture.store.mails import next_one
 from tests.cast import town_in
+from tests.waiting_mails import next_one
 
 HOME, ELSEWHERE = Browser("192.0.2.1", "Testbrowser/1.0"), Browser("198.51.100.7")
 PASSWORD, EMAIL = "correct horse battery", "ada@example.org"
@@ -275,7 +275,7 @@ async def test_the_second_step_waits_ten_minutes(town, ada, app, codes):
 
 async def test_a_new_password_ends_what_was_begun_with_the_one_before(town, ada, app, codes):
     secret = await first_step(town)
-    await accounts.ask_for_password(town.db, EMAIL, HOME, ids.new(), language="en")
+    await accounts.ask_for_password(town.db, EMAIL, HOME, ids.new(), town.now, language="en")
     link = ids.new_secret()
 
     async def letters(tx):
