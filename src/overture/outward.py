@@ -69,7 +69,7 @@ class Outward:
     @asynccontextmanager
     async def session(self, url: str) -> AsyncGenerator[aiohttp.ClientSession]:
         """What this address may be asked with. Follows redirects unless told not to: tell it so."""
-        allowed = host_name(URL(url).host or "") in self._allowed
+        allowed = host_name(_host(url)) in self._allowed
         held = self._open.get(allowed) or self._opened(allowed=allowed)
         held.users += 1
         try:
@@ -137,6 +137,14 @@ class _Judging(AbstractResolver):
     @override
     async def close(self) -> None:
         await self._resolver.close()
+
+
+def _host(url: str) -> str:
+    """The host as the request will have it; none where there will be no request."""
+    try:
+        return URL(url).host or ""
+    except ValueError:
+        return ""
 
 
 def _socket(place: Place) -> socket.socket:

@@ -169,9 +169,15 @@ def make_runner(installation: Installation, means: Means) -> Runner:
         watching.QUEUE: Within(look),
         webhooks.REPLAYS: Within(webhooks.replay, at_once=1),
         mails.QUEUE: Outside(outgoing.account_letter, seconds=mail_seconds),
+        webhooks.ENDINGS: Within(webhooks.clear, at_once=1),
     }
     deliver = Outside(
-        deliveries.deliver, at_once=AT_ONCE, seconds=SECONDS, in_order=True, told=deliveries.told
+        deliveries.deliver,
+        at_once=AT_ONCE,
+        seconds=SECONDS,
+        in_order=True,
+        told=deliveries.told,
+        meanwhile=deliveries.connected,
     )
 
     async def queues() -> Mapping[str, Queue]:

@@ -484,18 +484,23 @@ async def test_one_failure_long_after_another_disables_nothing(told, receiver):
     assert real_now() - known.failing_since < HOUR
 
 
-async def test_a_deleted_endpoint_leaves_nothing_behind(told, receiver):
+async def test_a_deleted_endpoint_leaves_nothing_behind(told, receiver, monkeypatch):
+    monkeypatch.setattr("overture.actions.webhooks._DROPPED_AT_ONCE", 1)
     endpoint = await told.endpoint(receiver.url)
     receiver.behaves = answering(500)
-    await told.town.member("ada")
+    for name in ("ada", "bo", "cleo"):
+        await told.town.member(name)
     await told.works()
-    assert await told.waiting()
+    await told.works_again(hours=1)
+    assert len(await told.waiting()) == 3
+    assert len(await told.log(endpoint)) == 6
 
+    receiver.got.clear()
     assert await told.town.do(lambda tx: webhooks.delete(tx, endpoint, by=told.by())) is None
-    await told.town.member("bo")
+    await told.town.member("dora")
     await told.works_again(hours=1)
 
-    assert len(receiver.got) == 1
+    assert receiver.got == []
     assert await told.waiting() == []
     rows = await told.town.look(lambda tx: all_rows(tx, "select from webhook_deliveries"))
     assert rows == []

@@ -36,7 +36,9 @@ BY_ITSELF = "overture"
 # The queue of an endpoint is its own, so that none waits for another.
 _QUEUE = "webhook:"
 REPLAYS = "webhook-replays"
+ENDINGS = "webhook-endings"
 _CHUNK = 500
+_DROPPED_AT_ONCE = 10_000
 # Clocks of several processes may differ by so much, and a transaction may take so long.
 _OUT_OF_ORDER = timedelta(minutes=10)
 _LAST = 2**63 - 1
@@ -129,14 +131,26 @@ async def change(
 
 
 async def delete(tx: Tx, endpoint: EndpointId, *, by: By) -> Refusal | None:
-    """Nothing more is delivered to it, also not what waits."""
+    """Nothing more is delivered to it, also not what waits; what there was of it goes in parts."""
     known = await store.locked(tx, endpoint)
     if known is None:
         return Refusal.NO_SUCH_ENDPOINT
     await store.drop(tx, endpoint)
-    await jobs.drop_queue(tx, queue_of(endpoint))
+    await jobs.add(tx, [NewJob(ENDINGS, OPERATOR, endpoint, by.now, {})])
     await _record(tx, by, "deleted", known, url=known.url)
     return None
+
+
+async def clear(tx: Tx, due: Sequence[Job], now: datetime) -> Sequence[Outcome]:
+    """Drops some of what is left of endpoints that were deleted, and sees to the rest."""
+    for job in due:
+        endpoint, _, part = job.key.partition("/")
+        dropped = await jobs.drop_of_queue(tx, _QUEUE + endpoint, _DROPPED_AT_ONCE)
+        dropped += await store.drop_log(tx, EndpointId(endpoint), _DROPPED_AT_ONCE)
+        if dropped:
+            key = f"{endpoint}/{int(part or 0) + 1}"
+            await jobs.add(tx, [NewJob(ENDINGS, job.owner, key, now, {})])
+    return [DONE] * len(due)
 
 
 async def rotate(

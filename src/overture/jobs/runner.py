@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -65,6 +65,7 @@ class Outside:
 
     `in_order`: of a member's jobs none is begun before those made earlier are done or given up.
     `told` writes down more of what became of jobs, in the transaction that does, before it does.
+    `meanwhile` is held while a queue is worked off, by its name: connections, say.
     """
 
     run: Callable[[Job], Awaitable[Outcome]]
@@ -72,6 +73,7 @@ class Outside:
     seconds: float = 60
     in_order: bool = False
     told: Callable[[Tx, Sequence[tuple[Job, Outcome]], datetime], Awaitable[None]] | None = None
+    meanwhile: Callable[[str], AbstractAsyncContextManager[None]] | None = None
 
 
 Queue = Within | Outside
@@ -210,7 +212,8 @@ class Runner:
             return await self._within(name, queue, at)
         if at is not None:
             await self.db.writing(lambda tx: installation.set_test_clock(tx, at))
-        return await self._outside(name, queue)
+        async with nullcontext() if queue.meanwhile is None else queue.meanwhile(name):
+            return await self._outside(name, queue)
 
     async def _within(self, name: str, queue: Within, at: datetime | None) -> int:
         tried, one_by_one = 0, 0

@@ -49,8 +49,9 @@ async def drop_of(tx: Tx, member: MemberId, queues: Sequence[str]) -> None:
     await tx.execute(_DROP_OF, (member, list(queues)))
 
 
-async def drop_queue(tx: Tx, queue: str) -> None:
-    await tx.execute("delete from jobs where queue = %s", (queue,))
+async def drop_of_queue(tx: Tx, queue: str, limit: int) -> int:
+    """Drops up to so many of a queue's jobs; how many there were."""
+    return len(await all_rows(tx, _DROP_OF_QUEUE, (queue, limit)))
 
 
 # Doing ----------------------------------------------------------------------------------------------
@@ -281,6 +282,11 @@ _HURRY = """
     set not_before = '-infinity'
     where queue = %s and parked_at is null and not_before > clock_timestamp()
         and held_until <= clock_timestamp()
+"""
+_DROP_OF_QUEUE = """
+    delete from jobs
+    where number in (select number from jobs where queue = %s limit %s)
+    returning number
 """
 _DROP_OF = "delete from jobs where owner_id = %s and queue = any (%s)"
 _IS_READY = """

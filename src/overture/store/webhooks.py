@@ -64,12 +64,9 @@ async def staying(tx: Tx, endpoint: EndpointId) -> Endpoint | None:
     return None if row is None else _endpoint(row)
 
 
-async def drop(tx: Tx, endpoint: EndpointId) -> bool:
-    """False where there is none. Its deliveries go with it."""
-    if await one_row(tx, _DROP, (endpoint,)) is None:
-        return False
-    await tx.execute("delete from webhook_deliveries where endpoint_id = %s", (endpoint,))
-    return True
+async def drop(tx: Tx, endpoint: EndpointId) -> None:
+    """What was delivered to it stays, for `drop_log`."""
+    await tx.execute("delete from webhook_endpoints where id = %s", (endpoint,))
 
 
 async def newest(tx: Tx, *, cursor: str | None, limit: int) -> Page[Endpoint]:
@@ -161,6 +158,11 @@ async def delivery(tx: Tx, endpoint: EndpointId, number: int) -> Delivery | None
     return None if row is None else _delivery(row)
 
 
+async def drop_log(tx: Tx, endpoint: EndpointId, limit: int) -> int:
+    """Drops up to so many of an endpoint's deliveries; how many there were."""
+    return len(await all_rows(tx, _DROP_LOG, {"id": endpoint, "limit": limit}))
+
+
 async def forget_old(tx: Tx) -> None:
     """Drops what was tried a month ago by the real clock, of each endpoint the oldest first."""
     await tx.execute(_FORGET_OLD, {"kept_for": KEPT_FOR, "at_once": _DROPPED_AT_ONCE})
@@ -213,7 +215,6 @@ _UPDATE = """
 _ONE = f"select {_COLUMNS} from webhook_endpoints where id = %s"
 _LOCKED = f"{_ONE} for no key update"
 _STAYING = f"{_ONE} for key share"
-_DROP = "delete from webhook_endpoints where id = %s returning id"
 _NEWEST = f"""
     select {_COLUMNS}
     from webhook_endpoints
@@ -276,6 +277,17 @@ _DELIVERY = f"""
     select {_DELIVERY_COLUMNS}
     from webhook_deliveries
     where endpoint_id = %s and number = %s
+"""
+_DROP_LOG = """
+    delete from webhook_deliveries
+    where endpoint_id = %(id)s and number in (
+        select number
+        from webhook_deliveries
+        where endpoint_id = %(id)s
+        order by number
+        limit %(limit)s
+    )
+    returning number
 """
 _FORGET_OLD = """
     delete from webhook_deliveries d

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from overture.store.webhooks import Endpoint, Try
 if TYPE_CHECKING:
     from overture.outward import Outward
 
-AT_ONCE = 8
+AT_ONCE = 16
 # Longer than a request may take.
 SECONDS = 20
 
@@ -65,6 +66,16 @@ class Deliveries:
         found = await self.db.reading(store.enabled)
         self._endpoints = {queue_of(each.id): each for each in found}
         return self._endpoints.keys()
+
+    @asynccontextmanager
+    async def connected(self, queue: str) -> AsyncGenerator[None]:
+        """Keeps the connections to an endpoint open meanwhile."""
+        endpoint = self._endpoints.get(queue)
+        if endpoint is None:
+            yield
+            return
+        async with self._out().session(endpoint.url):
+            yield
 
     async def deliver(self, job: Job) -> Outcome:
         """One try. To the endpoint as it is now: its address, its secrets."""
