@@ -44,6 +44,7 @@ class Settings:
     mail_from: str | None
     mail_domain: str | None
     reply_address: str | None
+    operator_email: str | None
     webhook_allow_hosts: Sequence[str]
 
 
@@ -382,6 +383,13 @@ ROWS = (
         "apart; without it they are answered in the browser.",
         _reply_address,
         "FORM",
+    ),
+    Row(
+        "operator_email",
+        "",
+        "Who runs the installation, and is written to when something must be seen to.",
+        _address,
+        "ADDRESS",
     ),
     Row(
         "webhook_allow_hosts",

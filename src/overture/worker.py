@@ -23,6 +23,7 @@ from overture.jobs.maker import READER, UNMADE, Maker
 from overture.jobs.runner import Outside, Queue, Runner, Within
 from overture.live.horizon import LAST
 from overture.mail.message import Letterhead
+from overture.mail.operator import ToOperator
 from overture.mail.outgoing import Outgoing
 from overture.mail.post import Folder
 from overture.mail.smtp import SMTP_PORTS, Smtp
@@ -43,6 +44,7 @@ class Means:
     mail_domain: str
     smtp: Smtp | None = None
     reply_address: str | None = None
+    operator_email: str | None = None
     webhook_allow_hosts: Sequence[str] = ()
 
 
@@ -57,6 +59,7 @@ def means_of(settings: Settings, address: str) -> Means:
         mail_domain=domain,
         smtp=_smtp(settings, domain),
         reply_address=settings.reply_address,
+        operator_email=settings.operator_email,
         webhook_allow_hosts=settings.webhook_allow_hosts,
     )
 
@@ -137,6 +140,7 @@ def make_runner(installation: Installation, means: Means) -> Runner:
     post = means.smtp or Folder(Path(means.mail_folder))
     head = Letterhead(means.public_url, means.mail_from, means.mail_domain)
     outgoing = Outgoing(installation.db, installation.clock, post, head)
+    to_operator = ToOperator(installation.db, installation.clock, post, head, means.operator_email)
     # As long as a mail server may take for all of its steps.
     mail_seconds = 4 * means.smtp.seconds if means.smtp else 60
 
@@ -169,6 +173,7 @@ def make_runner(installation: Installation, means: Means) -> Runner:
         watching.QUEUE: Within(look),
         webhooks.REPLAYS: Within(webhooks.replay, at_once=1),
         mails.QUEUE: Outside(outgoing.account_letter, seconds=mail_seconds),
+        mails.TO_OPERATOR: Outside(to_operator.letter, seconds=mail_seconds),
         webhooks.ENDINGS: Within(webhooks.clear, at_once=1),
     }
     deliver = Outside(

@@ -22,7 +22,7 @@ from overture.core.webhooks import (
     rotated,
     wants,
 )
-from overture.store import audit, jobs, outbox
+from overture.store import audit, jobs, mails, outbox
 from overture.store import webhooks as store
 from overture.store.db import Tx
 from overture.store.idempotency import OPERATOR
@@ -325,12 +325,19 @@ async def _enabled(tx: Tx, endpoint: EndpointId) -> Endpoint | Refusal:
 # How it went ----------------------------------------------------------------------------------------
 
 
+class Disabled(msgspec.Struct, frozen=True):
+    """The job of a mail to the operator: an endpoint disabled itself."""
+
+    id: str
+    endpoint_id: EndpointId
+
+
 async def write_down(
     tx: Tx, endpoint: EndpointId, tries: Sequence[Try], *, real_now: datetime, by: By
 ) -> bool:
     """Writes tries into the log; whether the endpoint is disabled for them: it is gone, or long dead.
 
-    One that is disabled in this way is told of nothing until an operator enables it again.
+    Then it is told of nothing until an operator, who is written to, enables it again.
     """
     await store.log(tx, endpoint, tries, real_now)
     why = await _why_to_disable(tx, endpoint, tries, real_now)
@@ -339,6 +346,8 @@ async def write_down(
     detail = {"endpoint_id": endpoint, "why": why}
     action = "webhook.disabled"
     await audit.record(tx, by.audit_id, by.now, actor=by.actor, action=action, detail=detail)
+    mail = msgspec.structs.asdict(Disabled(by.audit_id, endpoint))
+    await jobs.add(tx, [NewJob(mails.TO_OPERATOR, OPERATOR, by.audit_id, by.now, mail)])
     return True
 
 

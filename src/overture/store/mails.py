@@ -12,6 +12,7 @@ from overture.store import jobs
 from overture.store.db import Tx, one_row
 
 QUEUE = "mail:accounts"
+TO_OPERATOR = "mail:operator"
 # Whose job it is where only an address is known.
 NOBODY = MemberId("00000000-0000-0000-0000-000000000000")
 
