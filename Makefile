@@ -62,7 +62,7 @@ words: setup ## gather what pages say into the catalogues of the other languages
 
 lock: setup ## pin the dependencies of pyproject.toml anew; UPGRADE=1 takes the newest of all
 	$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	  --no-annotate --group dev $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
+	  --no-annotate --all-extras --group dev $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
 
 
 # The system's Chromium where there is one; else Debian's where root can install it, else Playwright's.

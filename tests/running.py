@@ -71,11 +71,11 @@ def command(*arguments: object, **settings: str) -> subprocess.CompletedProcess[
 
 
 @contextmanager
-def serving(*options: object) -> Iterator[Running]:
-    """`overture serve` on any free port, stopped at the end if it still runs."""
+def serving(*options: object, **settings: str) -> Iterator[Running]:
+    """`overture serve` on any free port, with variables, stopped at the end if it still runs."""
     process = subprocess.Popen(
         [*COMMAND, "serve", "--port", "0", *map(str, options)],
-        env=environment(OVERTURE_OPERATOR_TOKEN=OPERATOR_TOKEN, **on(options)),
+        env=environment(OVERTURE_OPERATOR_TOKEN=OPERATOR_TOKEN, **(on(options) | settings)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,

@@ -47,6 +47,15 @@ def folder() -> Iterator[Path]:
         (["token", "create"], {}, "Say whose token it is: either --operator or --as HANDLE."),
         (["token", "create", "--operator", "--scope", "admin"], {}, "'admin' is not one of"),
         (["serve", "--speed", "9"], {}, "No such option"),
+        (["serve", "--stripe-prices", "a"], {}, "is not of the form PRICE=PLAN,PRICE=PLAN."),
+        (["serve", "--stripe-prices", "a=b,a=c"], {}, "gives “a” two plans."),
+        (["serve", "--stripe-prices", "a=b"], {}, "needs OVERTURE_STRIPE_WEBHOOK_SECRET"),
+        (["serve"], {"OVERTURE_STRIPE_WEBHOOK_SECRET": "whsec_1"}, "needs --stripe-prices"),
+        (["serve"], {"OVERTURE_STRIPE_WEBHOOK_SECRET": "a b"}, "its value has characters that"),
+        (["serve"], {"OVERTURE_STRIPE_API_KEY": "sk_1"}, "needs OVERTURE_STRIPE_WEBHOOK_SECRET"),
+        (["serve", "--payment-grace-days", "91"], {}, "is not a whole number from 0 to 90."),
+        (["serve", "--checkout-url", "shop"], {}, "is not of the form https://shop.example.org"),
+        (["serve", "--portal-url", "https://a.example/{id}"], {}, "has a placeholder other than"),
     ],
 )
 def test_a_bad_setting_is_one_sentence(arguments, settings, sentence):

@@ -141,7 +141,10 @@ def test_every_package_that_the_source_imports_is_declared():
 
 
 def runtime_requirements() -> list[Requirement]:
-    return [Requirement(line) for line in PROJECT["project"]["dependencies"]]
+    """Those of every installation, and those of the extras."""
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    lines = [*PROJECT["project"]["dependencies"], *(line for extra in extras for line in extra)]
+    return [Requirement(line) for line in lines]
 
 
 def dev_requirements() -> list[Requirement]:

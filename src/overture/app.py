@@ -8,11 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from overture import ids, policies
+from overture.actions import payments
 from overture.actions.tokens import ensure_operator_token
 from overture.clock import Clock, RealClock, TestClock
 from overture.core.ids import TokenId
-from overture.core.policy import PolicyBook
+from overture.core.policy import Policy, PolicyBook
 from overture.core.seals import Secret
+from overture.payments import stripe
+from overture.payments.door import Setup
 from overture.settings import Settings
 from overture.store import durability, embedded, installation, migrate
 from overture.store.db import OPTIONS, WORK_OPTIONS, Database, Tx
@@ -52,18 +55,59 @@ async def prepare(settings: Settings, url: str, chosen: PolicyBook | None) -> No
             f"{'is' if len(off) == 1 else 'are'} off. Switch {'it' if len(off) == 1 else 'them'} "
             "on, or accept the loss with --accept-unsafe-database."
         )
+    check_payments(settings)
     migrate.migrate(url)
 
     async def begin(tx: Tx) -> None:
         clock = await _begin_clock(tx, settings.test_clock)
-        await policies.put_in_force(tx, chosen, await clock.now(tx))
+        now = await clock.now(tx)
+        await policies.put_in_force(tx, chosen, now)
         await installation.ensure_secret(tx, ids.new_key())
+        await _begin_payments(tx, settings, now)
         secret = settings.operator_token
         if secret and not await ensure_operator_token(tx, secret, TokenId(ids.new())):
             log.warning("the token in OVERTURE_OPERATOR_TOKEN was revoked, and opens nothing")
 
     async with opened_database(url, connections=2) as db:
         await db.writing(begin)
+
+
+def payments_of(settings: Settings) -> Setup | None:
+    """What the settings say of a payment provider; None where plans cost nothing."""
+    if settings.stripe_webhook_secret is None:
+        return None
+    return Setup(
+        webhook_secret=settings.stripe_webhook_secret,
+        plans=dict(settings.stripe_prices),
+        grace_days=settings.payment_grace_days,
+        api_key=settings.stripe_api_key,
+        checkout_url=settings.checkout_url,
+        portal_url=settings.portal_url,
+    )
+
+
+def check_payments(settings: Settings) -> None:
+    """Raises StartProblem where plans are to be paid for and what that takes is missing."""
+    if settings.stripe_webhook_secret is not None and not stripe.is_installed():
+        raise StartProblem(
+            "Taking payments with Stripe needs its library: pip install 'overture[stripe]'."
+        )
+
+
+async def _begin_payments(tx: Tx, settings: Settings, now: datetime) -> None:
+    setup = payments_of(settings)
+    if setup is None:
+        log.info("no payment provider: members choose and change plans at no charge")
+        return
+    book = await policies.in_force(tx) or policies.load(policies.DEFAULT)
+    plans: Policy = book.at(now)
+    if unknown := sorted(set(setup.plans.values()) - plans.plans.keys()):
+        raise StartProblem(
+            f"--stripe-prices names {', '.join(unknown)}, which the policy does not have. "
+            f"Its plans are {', '.join(plans.plans)}."
+        )
+    log.info("plans are paid for with %s: members are sent there to change them", stripe.NAME)
+    await payments.look_at_troubled(tx, now)
 
 
 @contextmanager

@@ -179,7 +179,11 @@ def serve(settings: Settings) -> None:
 
 
 @overture.command()
-@_takes("data", "database_url", "public_url", "host", "port", "log_level", *MAIL)
+@_takes(
+    *("data", "database_url", "public_url", "host", "port", "log_level"),
+    *("stripe_prices", "payment_grace_days"),
+    *MAIL,
+)
 def worker(settings: Settings) -> None:
     """Do what is due (reminders, mails, webhooks) until SIGTERM or Ctrl+C.
 

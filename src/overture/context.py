@@ -6,6 +6,7 @@ from datetime import datetime
 
 from overture.actions.conversations import Ask, KeyReused, act
 from overture.actions.lanes import Lanes
+from overture.actions.payments import Dealing
 from overture.clock import Clock, RealClock, real_now
 from overture.core.policy import PolicyBook
 from overture.core.sending import Answer
@@ -17,11 +18,35 @@ from overture.store.idempotency import Kept
 LANES = 2
 
 
+class Forged(Exception):
+    """What came in a payment provider's name does not come from it."""
+
+
+class NotUnderstood(Exception):
+    """What a payment provider told is not of a form that is known; the text says what is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payments:
+    """The payment provider, where there is one: it and the operator alone change subscriptions.
+
+    `receive` takes the body and the signature of an event and says what became of it; it raises Forged,
+    NotUnderstood and Unavailable. The addresses are where members go to pay, and to change what they
+    pay for; see `web.premium` for the placeholders in them.
+    """
+
+    provider: str
+    dealing: Dealing
+    checkout_url: str | None
+    portal_url: str | None
+    receive: Callable[[bytes, str], Awaitable[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """`sends` gathers what is done in conversations, whoever asks for it; `hub` tells of what was done,
     once it is started. `play` moves a test clock, and returns once all that falls due on the way is
-    done."""
+    done. Without `payments` members choose and change plans at no charge."""
 
     db: Database
     clock: Clock
@@ -29,6 +54,7 @@ class Shared:
     sends: Lanes[Ask, Answer | Kept | KeyReused]
     hub: Hub
     play: Callable[[datetime], Awaitable[None]]
+    payments: Payments | None
 
     async def instant(self) -> datetime:
         """The instant now, for what opens no transaction of its own."""
@@ -47,7 +73,11 @@ class Shared:
 
 
 def share(
-    db: Database, clock: Clock, book: PolicyBook, play: Callable[[datetime], Awaitable[None]]
+    db: Database,
+    clock: Clock,
+    book: PolicyBook,
+    play: Callable[[datetime], Awaitable[None]],
+    payments: Payments | None = None,
 ) -> Shared:
     async def send(asks: Sequence[Ask]) -> Sequence[Answer | Kept | KeyReused]:
         async def work(tx: Tx) -> Sequence[Answer | Kept | KeyReused]:
@@ -62,4 +92,5 @@ def share(
         sends=Lanes(send, lanes=LANES),
         hub=Hub(db),
         play=play,
+        payments=payments,
     )

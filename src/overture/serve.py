@@ -26,7 +26,7 @@ import msgspec
 from overture import app, policies
 from overture.app import StartProblem
 from overture.settings import Settings
-from overture.store import accounts, embedded, idempotency, webhooks
+from overture.store import accounts, embedded, idempotency, payments, webhooks
 from overture.store.db import Database, Unavailable
 from overture.worker import Means, means_of
 
@@ -200,6 +200,7 @@ async def _answer(
     from overture.api.app import api_app  # noqa: PLC0415
     from overture.api.context import make_context  # noqa: PLC0415
     from overture.context import share  # noqa: PLC0415
+    from overture.payments.door import open_door  # noqa: PLC0415
     from overture.protocol import Protocol  # noqa: PLC0415
     from overture.web.app import web_app  # noqa: PLC0415
     from overture.web.context import make_site  # noqa: PLC0415
@@ -225,7 +226,10 @@ async def _answer(
         app.opened_for_work(installation) as at_work,
     ):
         runner = make_runner(at_work, orders.means)
-        shared = share(installation.db, installation.clock, installation.book, runner.play)
+        db, clock, book = installation.db, installation.clock, installation.book
+        setup = orders.means.payments
+        door = None if setup is None else open_door(setup, db, clock, book)
+        shared = share(db, clock, book, runner.play, door)
         context = make_context(
             shared,
             requests_per_minute=orders.requests_per_minute,
@@ -305,6 +309,7 @@ async def _keep_house(db: Database) -> None:
             await db.writing(idempotency.forget_old)
             await db.writing(accounts.prune)
             await db.writing(webhooks.forget_old)
+            await db.writing(payments.forget_old)
         except Unavailable:
             log.info("the database was away when what is over was to be dropped")
 

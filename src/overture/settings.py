@@ -46,6 +46,12 @@ class Settings:
     reply_address: str | None
     operator_email: str | None
     webhook_allow_hosts: Sequence[str]
+    stripe_webhook_secret: str | None
+    stripe_api_key: str | None
+    stripe_prices: Mapping[str, str]
+    payment_grace_days: int
+    checkout_url: str | None
+    portal_url: str | None
 
 
 class SettingProblem(ValueError):
@@ -95,6 +101,7 @@ def read(given: Mapping[str, str | None], environment: Mapping[str, str]) -> Set
 
 
 def _check_together(settings: Settings) -> None:
+    """Raises SettingProblem where a setting needs another one."""
     host = settings.smtp_host
     if host and settings.smtp_security == "none" and not _is_loopback(host):
         raise SettingProblem(
@@ -105,6 +112,21 @@ def _check_together(settings: Settings) -> None:
         raise SettingProblem(
             "OVERTURE_SMTP_PASSWORD is set, but no --smtp-user that it belongs to."
         )
+    if settings.stripe_webhook_secret and not settings.stripe_prices:
+        raise SettingProblem(
+            "OVERTURE_STRIPE_WEBHOOK_SECRET needs --stripe-prices: without it no payment has a plan."
+        )
+    alone = {
+        "--stripe-prices": settings.stripe_prices,
+        "OVERTURE_STRIPE_API_KEY": settings.stripe_api_key,
+        "--checkout-url": settings.checkout_url,
+        "--portal-url": settings.portal_url,
+    }
+    for place, value in alone.items():
+        if value and not settings.stripe_webhook_secret:
+            raise SettingProblem(
+                f"{place} needs OVERTURE_STRIPE_WEBHOOK_SECRET: without it nothing is paid for."
+            )
 
 
 def _is_loopback(host: str) -> bool:
@@ -241,6 +263,36 @@ def _file(text: str) -> str | None:
     return str(path)
 
 
+def _secret(text: str) -> str | None:
+    if text and not (text.isascii() and text.isprintable() and " " not in text):
+        raise ValueError("has characters that Stripe's secrets do not have")
+    return text or None
+
+
+def _prices(text: str) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for part in filter(None, (each.strip() for each in text.split(","))):
+        price, _, plan = (each.strip() for each in part.rpartition("="))
+        if not price or not plan:
+            raise ValueError("is not of the form PRICE=PLAN,PRICE=PLAN")
+        if found.setdefault(price, plan) != plan:
+            raise ValueError(f"gives “{price}” two plans")
+    return found
+
+
+def _link(text: str) -> str | None:
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc or "{" in parts.netloc:
+        raise ValueError("is not of the form https://shop.example.org/plans?member={member}")
+    unknown = set(re.findall(r"{([^}]*)}", text)) - set(LINK_WORDS)
+    if unknown:
+        words = ", ".join(f"{{{each}}}" for each in LINK_WORDS)
+        raise ValueError(f"has a placeholder other than {words}")
+    return text
+
+
 def _level(text: str) -> str:
     if text.upper() not in LEVELS:
         raise ValueError(f"is none of {', '.join(level.lower() for level in LEVELS)}")
@@ -252,6 +304,8 @@ _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?|::[A-Za-z0
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+# What may stand in the addresses of a payment page, in braces.
+LINK_WORDS = ("member", "external_id", "handle", "pool", "plan")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 ROWS = (
@@ -398,6 +452,49 @@ ROWS = (
         "internet; also by plain http.",
         _hosts,
         "HOST,HOST",
+    ),
+    Row(
+        "stripe_webhook_secret",
+        "",
+        "The secret of Stripe's webhook to /api/v1/payments/stripe; with it, plans are paid for.",
+        _secret,
+        secret=True,
+    ),
+    Row(
+        "stripe_api_key",
+        "",
+        "A key of Stripe's API, to cancel there what a closed account pays for.",
+        _secret,
+        secret=True,
+    ),
+    Row(
+        "stripe_prices",
+        "",
+        "Which plan a price is for, by its id, its lookup key or its product's id.",
+        _prices,
+        "PRICE=PLAN,…",
+    ),
+    Row(
+        "payment_grace_days",
+        "14",
+        "How many days a plan stays while a payment for it is missing.",
+        _count(0, 90),
+        "N",
+    ),
+    Row(
+        "checkout_url",
+        "",
+        "Where members go to pay for a plan; {member}, {external_id}, {handle}, {pool} and {plan} are "
+        "filled in.",
+        _link,
+        "URL",
+    ),
+    Row(
+        "portal_url",
+        "",
+        "Where members change or cancel what they pay for; with the same placeholders.",
+        _link,
+        "URL",
     ),
     Row("log_level", "info", f"One of {', '.join(LEVELS).lower()}.", _level, "LEVEL"),
 )

@@ -14,12 +14,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from overture import app
-from overture.actions import auditing, reminders, watching, webhooks
+from overture.actions import auditing, payments, reminders, watching, webhooks
 from overture.app import Installation
 from overture.core.jobs import Job, NewJob, Outcome
 from overture.core.policy import PolicyBook
 from overture.core.webhooks import host_name
-from overture.jobs.maker import READER, UNMADE, Maker
+from overture.jobs.maker import READER, UNMADE, Maker, Making
 from overture.jobs.runner import Outside, Queue, Runner, Within
 from overture.live.horizon import LAST
 from overture.mail.message import Letterhead
@@ -27,6 +27,7 @@ from overture.mail.operator import ToOperator
 from overture.mail.outgoing import Outgoing
 from overture.mail.post import Folder
 from overture.mail.smtp import SMTP_PORTS, Smtp
+from overture.payments.door import Bookkeeper, Setup
 from overture.settings import Settings
 from overture.store import jobs, mails, outbox
 from overture.store.db import Tx
@@ -46,6 +47,7 @@ class Means:
     reply_address: str | None = None
     operator_email: str | None = None
     webhook_allow_hosts: Sequence[str] = ()
+    payments: Setup | None = None
 
 
 def means_of(settings: Settings, address: str) -> Means:
@@ -61,6 +63,7 @@ def means_of(settings: Settings, address: str) -> Means:
         reply_address=settings.reply_address,
         operator_email=settings.operator_email,
         webhook_allow_hosts=settings.webhook_allow_hosts,
+        payments=app.payments_of(settings),
     )
 
 
@@ -98,6 +101,7 @@ def work(settings: Settings, announce: Callable[[], None]) -> None:
     import uvloop  # noqa: PLC0415
 
     with app.database(settings) as url:
+        app.check_payments(settings)
         app.check_schema(url)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         means = means_of(settings, f"http://{host}:{settings.port}")
@@ -166,9 +170,8 @@ def make_runner(installation: Installation, means: Means) -> Runner:
         return await maker.anew(tx, jobs)
 
     # Endpoints are locked before the audit log, as by whoever deletes one.
-    maker = Maker(installation.db, [webhooks.plan, audit, plan_reminders, plan_watches])
-    always: Mapping[str, Queue] = {
-        UNMADE: Within(anew),
+    makings: list[Making] = [webhooks.plan, audit, plan_reminders, plan_watches]
+    always: dict[str, Queue] = {
         reminders.QUEUE: Within(remind),
         watching.QUEUE: Within(look),
         webhooks.REPLAYS: Within(webhooks.replay, at_once=1),
@@ -176,6 +179,14 @@ def make_runner(installation: Installation, means: Means) -> Runner:
         mails.TO_OPERATOR: Outside(to_operator.letter, seconds=mail_seconds),
         webhooks.ENDINGS: Within(webhooks.clear, at_once=1),
     }
+    if means.payments is not None:
+        setup, db, clock = means.payments, installation.db, installation.clock
+        books = Bookkeeper(setup.dealing, setup.client, db, clock, book)
+        makings.append(payments.plan_endings)
+        always[payments.QUEUE] = Within(books.look)
+        always[payments.ENDINGS] = Outside(books.end)
+    maker = Maker(installation.db, makings)
+    always[UNMADE] = Within(anew)
     deliver = Outside(
         deliveries.deliver,
         at_once=AT_ONCE,

@@ -19,6 +19,7 @@ from overture.clock import TestClock
 from overture.context import share
 from overture.core.ids import MemberId, TokenId
 from overture.core.policy import PolicyBook
+from overture.payments.door import Setup, open_door
 from overture.store import installation, tokens
 from overture.store.tokens import TokenRow
 from tests.cast import SIGN_UP, Town, town_in
@@ -100,7 +101,11 @@ class Site:
 
 @asynccontextmanager
 async def site_in(
-    database_url: str, *, book: PolicyBook | None = None, **limits: int
+    database_url: str,
+    *,
+    book: PolicyBook | None = None,
+    payments: Setup | None = None,
+    **limits: int,
 ) -> AsyncIterator[Site]:
     """The API on this database, whose clock starts where it stands, at SIGN_UP if it has none."""
     async with town_in(database_url, book) as town:
@@ -110,11 +115,10 @@ async def site_in(
         clock = TestClock()
         town.now = await town.look(clock.now)
         no_limits = {"requests_per_minute": 0, "writes_per_minute": 0}
-        context = make_context(
-            share(town.db, clock, town.book, runner_in(town).play),
-            webhook_allow_hosts=["127.0.0.1"],
-            **(no_limits | limits),
-        )
+        door = payments and open_door(payments, town.db, clock, town.book)
+        play = runner_in(town, payments=payments).play
+        shared = share(town.db, clock, town.book, play, door)
+        context = make_context(shared, webhook_allow_hosts=["127.0.0.1"], **(no_limits | limits))
         transport = httpx.ASGITransport(api_app(context), raise_app_exceptions=True)
         base = "http://overture.example/api/v1"
         async with httpx.AsyncClient(transport=transport, base_url=base) as http:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from html import unescape
@@ -20,6 +21,7 @@ from overture.app import faces
 from overture.clock import TestClock
 from overture.context import share
 from overture.core.ids import MemberId
+from overture.payments.door import Setup, open_door
 from overture.store import accounts, installation, sessions
 from overture.store.db import Tx
 from overture.web.app import web_app
@@ -116,11 +118,14 @@ def text_of(answer: httpx.Response) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", shown)).split())
 
 
-@pytest.fixture
-async def place(database_url: str) -> AsyncIterator[Place]:
+@asynccontextmanager
+async def place_in(database_url: str, *, payments: Setup | None = None) -> AsyncIterator[Place]:
+    """The web app on this database; where payments are set up, Stripe can tell of them."""
     async with town_in(database_url) as town:
         await town.do(lambda tx: installation.set_test_clock(tx, SIGN_UP))
-        shared = share(town.db, TestClock(), town.book, runner_in(town).play)
+        clock = TestClock()
+        door = payments and open_door(payments, town.db, clock, town.book)
+        shared = share(town.db, clock, town.book, runner_in(town, payments=payments).play, door)
         site = make_site(shared, public_url=PUBLIC_URL)
         context = make_context(shared, requests_per_minute=0, writes_per_minute=0)
         transport = httpx.ASGITransport(faces(api_app(context), web_app(site)))
@@ -130,3 +135,9 @@ async def place(database_url: str) -> AsyncIterator[Place]:
             await http.aclose()
         await site.drain()
         await context.drain()
+
+
+@pytest.fixture
+async def place(database_url: str) -> AsyncIterator[Place]:
+    async with place_in(database_url) as made:
+        yield made

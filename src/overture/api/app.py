@@ -27,6 +27,7 @@ from overture.api import (
     operator_members,
     operator_metrics,
     operator_webhooks,
+    payments,
     premium,
     problems,
 )
@@ -61,6 +62,7 @@ MODULES: tuple[ModuleType, ...] = (
     operator_members,
     operator_metrics,
     operator_webhooks,
+    payments,
     premium,
 )
 
@@ -103,6 +105,7 @@ class _Headers:
     authorization: bytes | None = None
     act_as: bytes | None = None
     last_event_id: bytes | None = None
+    signature: bytes | None = None
     content_type: bytes = b""
     content_length: bytes = b""
     idempotency_key: bytes | None = None
@@ -158,6 +161,8 @@ class _Api:
         headers = _headers(scope["headers"])
         context = self._context
         call = Call(context, last_event_id=headers.last_event_id)
+        if headers.signature is not None:
+            call.signature = headers.signature.decode("latin-1")
         if operation.who is not Who.ANYONE:
             call.caller = await caller_of(headers.authorization, headers.act_as, context.callers)
             _check_caller(operation, call.caller)
@@ -172,7 +177,9 @@ class _Api:
             given["query"] = query
         if operation.body is not None:
             raw = await _body(receive, headers, operation.body_bytes_max)
-            given["body"] = body_of(operation, raw, headers.content_type)
+            given["body"] = (
+                raw if operation.body is bytes else body_of(operation, raw, headers.content_type)
+            )
         if operation.method == "POST" and headers.idempotency_key is not None:
             call.once = _once(call, scope["path"], headers.idempotency_key, given.get("body"))
         if not operation.transaction:
@@ -278,6 +285,8 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> _Headers:
             headers.act_as = value
         elif name == b"last-event-id":
             headers.last_event_id = value
+        elif name == b"stripe-signature":
+            headers.signature = value
     return headers
 
 

@@ -45,6 +45,7 @@ def make_context(
         sends=shared.sends,
         hub=shared.hub,
         play=shared.play,
+        payments=shared.payments,
         callers=Lane(look_up),
         requests=RateLimit(requests_per_minute),
         writes=RateLimit(writes_per_minute),

@@ -84,7 +84,8 @@ class _Schemas:
         self._types: list[Any] = [ProblemOut, *dict.fromkeys(SHAPES.values())]
         for each in described:
             self._types += [t for t in each.answers if t not in (NoneType, Raw, Stream)]
-            self._types += [t for t in (each.body, each.query, each.carries) if t is not None]
+            named = (each.body, each.query, each.carries)
+            self._types += [t for t in named if t not in (None, bytes)]
             self._types += each.parameters.values()
             self._types += each.events.values()
         made: tuple[list[Json], dict[str, Json]] = _with_short_names(
@@ -128,9 +129,10 @@ def _operation(each: Operation, schemas: _Schemas) -> Json:
     if each.events:
         made["x-events"] = {name: schemas.of(kind) for name, kind in each.events.items()}
     if each.body is not None:
+        schema = {} if each.body is bytes else schemas.of(each.body)
         made["requestBody"] = {
             "required": not each.body_optional,
-            "content": {"application/json": {"schema": schemas.of(each.body)}},
+            "content": {"application/json": {"schema": schema}},
         }
     return made
 
@@ -195,6 +197,8 @@ def _parameters(each: Operation, schemas: _Schemas) -> list[Json]:
         parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
     if each.events:
         parameters.append({"$ref": "#/components/parameters/LastEventId"})
+    if each.body is bytes:
+        parameters.append({"$ref": "#/components/parameters/StripeSignature"})
     return parameters
 
 
@@ -222,6 +226,13 @@ _HEADERS: Json = {
         "in": "header",
         "description": "The id of the last event that came: what was missed since then comes first.",
         "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    },
+    "StripeSignature": {
+        "name": "Stripe-Signature",
+        "in": "header",
+        "required": True,
+        "description": "When, and an HMAC of that and the body by the webhook's secret.",
+        "schema": {"type": "string"},
     },
 }
 
@@ -284,6 +295,7 @@ def _codes(each: Operation) -> Mapping[int, Sequence[str]]:
         add(403, "operator_only")
     if each.body is not None:
         add(413, "too_large")
+    if each.body not in (None, bytes):
         add(415, "unsupported_media_type")
     if each.method == "POST":
         add(400, "invalid")

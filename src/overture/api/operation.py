@@ -13,9 +13,9 @@
 
 The signature says the rest. A parameter named `body` is the JSON body and `query` the parameters of
 the query, both structs of `wire.In`; every other one is a placeholder of the path: of an id's type,
-it is checked to be one. The return type names what succeeds (`None`: no content) beside `Refusal`,
-`Invalid`, `Problem` and `Reply`, which gives a success a status other than the first, such as 200
-for what was so already.
+it is checked to be one. A `body` of bytes is taken as it comes. The return type names what succeeds
+(`None`: no content) beside `Refusal`, `Invalid`, `Problem` and `Reply`, which gives a success a status
+other than the first, such as 200 for what was so already.
 
 An operation runs in one transaction, `call.tx`: a reading connection for a GET. A Refusal or
 Problem takes back what was written. A POST with an Idempotency-Key is answered from the kept answer
@@ -106,6 +106,8 @@ class Call:
     caller: Caller | None = None
     once: Once | None = None
     last_event_id: bytes | None = None
+    # Of a body of bytes, as its sender signed it.
+    signature: str | None = None
     # For a Stream: whether the caller may still do this.
     still_allowed: Callable[[], Awaitable[bool]] = _always
     _tx: Tx | None = None
@@ -240,7 +242,7 @@ def operation(
             media_type=media_type,
             transaction=transaction,
             placeholders=placeholders,
-            decode=msgspec.json.Decoder(body).decode if body is not None else None,
+            decode=None if body in (None, bytes) else msgspec.json.Decoder(body).decode,
             secrets=frozenset(name for kind in answers for name in _secrets(kind)),
             events=events or {},
         )
@@ -275,8 +277,10 @@ def _answers(returned: Any) -> list[Any]:
 
 def _optional(body: Any) -> bool:
     # What is annotated needs something that the struct alone cannot say.
-    return get_origin(body) is not Annotated and all(
-        not each.required for each in msgspec.structs.fields(body)
+    return (
+        body is not bytes
+        and get_origin(body) is not Annotated
+        and all(not each.required for each in msgspec.structs.fields(body))
     )
 
 

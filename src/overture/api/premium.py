@@ -30,6 +30,7 @@ from overture.api.wire import (
 from overture.core import text
 from overture.core.credits import Kind
 from overture.core.ids import ConversationId, EntryId
+from overture.core.payments import change_refused
 from overture.core.policy import GrantsOn
 from overture.core.refusals import Refusal
 from overture.store import audit
@@ -187,11 +188,15 @@ async def plans(call: Call) -> Page[PlanOut]:
         Refusal.UNKNOWN_POOL: 404,
         Refusal.UNKNOWN_PLAN: 422,
         Refusal.NO_SUCH_MEMBER: 404,
+        Refusal.MANAGED_BY_PROVIDER: 403,
     },
 )
 async def choose(call: Call, pool: str, query: PreviewQuery, body: ChooseIn) -> ChangeOut | Refusal:
     """Subscribes; upgrades at once; downgrades at the period's end. The current plan withdraws a
-    waiting cancel or downgrade. With `preview=true` nothing changes."""
+    waiting cancel or downgrade. With `preview=true` nothing changes. Where a payment provider is
+    configured, only it and the operator do this."""
+    if not query.preview and (no := _refused(call)) is not None:
+        return no
     choosing = subscriptions.preview_choice if query.preview else subscriptions.choose
     change = await choosing(call.tx, call.viewer, pool, body.plan, now=call.now, book=call.book)
     return change if isinstance(change, Refusal) else change_out(change)
@@ -206,11 +211,15 @@ async def choose(call: Call, pool: str, query: PreviewQuery, body: ChooseIn) -> 
         Refusal.UNKNOWN_POOL: 404,
         Refusal.NO_SUBSCRIPTION: 404,
         Refusal.NO_SUCH_MEMBER: 404,
+        Refusal.MANAGED_BY_PROVIDER: 403,
     },
 )
 async def cancel(call: Call, pool: str, query: CancelQuery) -> ChangeOut | Refusal:
     """At the period's end, or now. The pool's credits and waiting refunds are lost then. With
-    `preview=true` nothing changes."""
+    `preview=true` nothing changes. Where a payment provider is configured, only it and the operator
+    do this."""
+    if not query.preview and (no := _refused(call)) is not None:
+        return no
     canceling = subscriptions.preview_cancel if query.preview else subscriptions.cancel
     change = await canceling(call.tx, call.viewer, pool, query.at, now=call.now, book=call.book)
     return change if isinstance(change, Refusal) else change_out(change)
@@ -287,6 +296,11 @@ async def adjust(call: Call, body: AdjustIn) -> AdjustedOut | Refusal | Problem:
         detail={"pool": body.pool, "credits": body.credits, "reason": reason},
     )
     return AdjustedOut(entry=entry_out(adjusted.entry), balance=adjusted.balance)
+
+
+def _refused(call: Call) -> Refusal | None:
+    provider = call.context.payments is not None
+    return change_refused(provider=provider, operator=call.by_operator)
 
 
 def change_out(change: SubscriptionChange) -> ChangeOut:

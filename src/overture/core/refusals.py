@@ -48,6 +48,7 @@ class Refusal(StrEnum):
     NO_SUBSCRIPTION = "no_subscription"
     UNKNOWN_PLAN = "unknown_plan"
     UNKNOWN_POOL = "unknown_pool"
+    MANAGED_BY_PROVIDER = "managed_by_provider"
     ADJUSTS_NO_SUBSCRIPTION = "adjusts_no_subscription"
     ADJUSTS_ABOVE_CAP = "adjusts_above_cap"
     ADJUSTS_BELOW_ZERO = "adjusts_below_zero"
@@ -133,6 +134,9 @@ _SENTENCES = {
     Refusal.NO_SUBSCRIPTION: Sentence("You have no subscription in this pool."),
     Refusal.UNKNOWN_PLAN: Sentence("There is no such plan in this pool. See GET /plans."),
     Refusal.UNKNOWN_POOL: Sentence("There is no such pool. See GET /plans."),
+    Refusal.MANAGED_BY_PROVIDER: Sentence(
+        "Plans are paid for here: choose, change and cancel them where you pay."
+    ),
     Refusal.ADJUSTS_NO_SUBSCRIPTION: Sentence(
         "The member has no subscription in this pool to adjust."
     ),

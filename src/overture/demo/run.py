@@ -62,6 +62,7 @@ def demo(
         policy=None,
         test_clock=None,
         operator_token=None,
+        stripe_webhook_secret=None,
         processes=1,
         # Its people are invented, and those of an archive did not ask to be written to.
         smtp_host=None,

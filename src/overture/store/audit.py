@@ -20,7 +20,7 @@ from overture.store.pages import Page, page_of
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`actor` is whose token it was (`token:ID`), or the command that was run (`cli`)."""
+    """`actor` is whose token it was (`token:ID`), the command that was run (`cli`), or `stripe`."""
 
     id: str
     at: datetime

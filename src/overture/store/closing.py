@@ -11,6 +11,7 @@ from overture.core.ids import ConversationId, MemberId
 from overture.store.db import Tx, all_rows, as_json, one_row, pipelined
 from overture.store.idempotency import OPERATOR
 from overture.store.inbox import Participant, decode_participants
+from overture.store.payments import FORGET_OVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +330,9 @@ _ERASURE: Sequence[Any] = (
     "delete from recovery_codes where member_id = %(member)s",
     "delete from mails where member_id = %(member)s",
     "delete from failing_addresses where member_id = %(member)s",
+    # What still runs is kept until the provider has ended it: somebody pays for it.
+    *FORGET_OVER,
+    "delete from payment_pools where owner_id = %(member)s",
     _FREE_HANDLE,
     _FREE_EXTERNAL_ID,
     "delete from photos where owner_id = %(member)s",

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
+import msgspec
+
 from overture.core.ids import ConversationId, FileId, MemberId
 from overture.store.db import Tx, all_rows
 from overture.store.inbox import decode_files, decode_participants
@@ -28,6 +30,7 @@ class Own:
     accounts: list[Row]
     sessions: list[Row]
     passkeys: list[Row]
+    contracts: list[Row]
 
 
 async def own(tx: Tx, member: MemberId) -> Own:
@@ -47,6 +50,10 @@ async def own(tx: Tx, member: MemberId) -> Own:
         accounts=await _rows(tx, _ACCOUNTS, of),
         sessions=await _rows(tx, _SESSIONS, of),
         passkeys=await _rows(tx, _PASSKEYS, of),
+        contracts=[
+            row | {"prices": msgspec.json.decode(row["prices"])}
+            for row in await _rows(tx, _CONTRACTS, of)
+        ],
     )
 
 
@@ -100,6 +107,13 @@ _PREFERENCES = """
         theme, shortcuts
     from members
     where id = %(member)s
+"""
+_CONTRACTS = """
+    select s.id, s.customer_id, s.standing, s.prices, s.ends_at, s.grace_until, s.told_at
+    from payment_customers c
+    join payment_contracts s on s.customer_id = c.id
+    where c.member_id = %(member)s
+    order by s.id
 """
 _CONNECTIONS = """
     select k.member_id, m.handle, m.name, k.since

@@ -61,6 +61,7 @@ def make_site(shared: Shared, *, public_url: str) -> Site:
         sends=shared.sends,
         hub=shared.hub,
         play=shared.play,
+        payments=shared.payments,
         sessions=Lane(look_up),
         public_url=public_url,
     )

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from io import StringIO
 from typing import Any
+from urllib.parse import quote
 
 from starlette.responses import StreamingResponse
 
 from overture.actions import members, statements, subscriptions
+from overture.actions.payments import stays_until
 from overture.actions.statements import Answers, Held, Line, LotGroup, Month, Sheet, Show
 from overture.actions.subscriptions import (
     CancelAt,
@@ -19,8 +21,10 @@ from overture.actions.subscriptions import (
 )
 from overture.core.credits import Entry, Kind, Reason
 from overture.core.forecast import Forecast
+from overture.core.payments import change_refused
 from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
+from overture.store import members as member_store
 from overture.store.accounts import Viewer
 from overture.store.db import Tx
 from overture.store.pages import Page as Lines
@@ -29,7 +33,7 @@ from overture.web import charts
 from overture.web.context import Site
 from overture.web.render import html
 from overture.web.statements import Said, lot_name, say
-from overture.web.visit import Absent, Answer, Done, Page, Visit, act, page
+from overture.web.visit import Absent, Answer, Done, No, Page, Visit, act, page
 from overture.words import DEFAULT, Words, words_of
 
 LINES_FIRST = 10
@@ -61,6 +65,7 @@ async def premium(visit: Visit) -> Answer:
     assert isinstance(found, Sheet), "a pool that is held has its sheet"
     values |= _seen(found, held, visit.words, visit.now, visit.site.book)
     values["open_profile"] = await _open_profile(visit.tx, visit.viewer)
+    values["missing"] = await _missing(visit, pool)
     return Page(
         "premium.html",
         values,
@@ -127,11 +132,13 @@ async def change(visit: Visit) -> Answer:
     if isinstance(told, Refusal):
         return visit.refused(told, 404, "/premium")
     held = await statements.held(visit.tx, visit.viewer.id, visit.now, visit.site.book)
-    return Page("premium_change.html", _asked(visit, _choice(visit, plan, told, held)))
+    return Page("premium_change.html", await _asked(visit, _choice(visit, plan, told, held)))
 
 
 @act("/premium/change")
 async def do_change(visit: Visit) -> Answer:
+    if (no := _refused(visit)) is not None:
+        return no
     pool, plan = visit.form.get("pool", ""), visit.form.get("plan", "")
     held = await statements.held(visit.tx, visit.viewer.id, visit.now, visit.site.book)
     done = await subscriptions.choose(
@@ -141,7 +148,7 @@ async def do_change(visit: Visit) -> Answer:
         return visit.refused(done, 404, "/premium")
     choice = _choice(visit, plan, done, held)
     if choice.token != visit.form.get("shown"):
-        return _changed_meanwhile(visit, choice)
+        return await _changed_meanwhile(visit, choice)
     return Done(f"/premium?pool={pool}", notice=choice.done)
 
 
@@ -159,11 +166,13 @@ async def cancel(visit: Visit) -> Answer:
         if isinstance(told, Refusal):
             return visit.refused(told, 404, "/premium")
         choices.append(_cancel(visit, at, told))
-    return Page("premium_change.html", _asked(visit, *choices))
+    return Page("premium_change.html", await _asked(visit, *choices))
 
 
 @act("/premium/cancel")
 async def do_cancel(visit: Visit) -> Answer:
+    if (no := _refused(visit)) is not None:
+        return no
     pool = visit.form.get("pool", "")
     try:
         at = CancelAt(visit.form.get("at", ""))
@@ -176,7 +185,7 @@ async def do_cancel(visit: Visit) -> Answer:
         return visit.refused(done, 404, "/premium")
     choice = _cancel(visit, at, done)
     if choice.token != visit.form.get("shown"):
-        return _changed_meanwhile(visit, choice)
+        return await _changed_meanwhile(visit, choice)
     return Done(f"/premium?pool={pool}", notice=choice.done)
 
 
@@ -271,7 +280,8 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A change that one is asked to agree to: what it does, and the token of exactly that."""
+    """A change that one is asked to agree to: what it does, and the token of exactly that. `begins`:
+    there is no plan yet."""
 
     action: str
     fields: Mapping[str, str]
@@ -283,6 +293,7 @@ class Choice:
     later: bool
     token: str
     done: str
+    begins: bool = False
 
 
 def _seen(
@@ -666,16 +677,23 @@ def _plans(visit: Visit, held: Sequence[Held]) -> list[Offer]:
     ]
 
 
-def _asked(visit: Visit, *choices: Choice) -> dict[str, Any]:
+async def _asked(visit: Visit, *choices: Choice) -> dict[str, Any]:
     _ = visit.words.gettext
     title = choices[0].title if len(choices) == 1 else _("Cancel your plan")
-    back = choices[0].fields["pool"]
-    return {"title": title, "choices": choices, "back": f"/premium?pool={back}", "meanwhile": False}
+    pool = choices[0].fields["pool"]
+    return {
+        "title": title,
+        "choices": choices,
+        "back": f"/premium?pool={pool}",
+        "meanwhile": False,
+        "desk": await _desk(visit, choices[0]),
+    }
 
 
-def _changed_meanwhile(visit: Visit, choice: Choice) -> Page:
+async def _changed_meanwhile(visit: Visit, choice: Choice) -> Page:
     """What one agreed to is no longer what it would do: it is shown anew, and nothing was done."""
-    return Page("premium_change.html", _asked(visit, choice) | {"meanwhile": True}, status=409)
+    values = await _asked(visit, choice) | {"meanwhile": True}
+    return Page("premium_change.html", values, status=409)
 
 
 def _choice(visit: Visit, plan: str, told: SubscriptionChange, held: Sequence[Held]) -> Choice:
@@ -715,6 +733,7 @@ def _choice(visit: Visit, plan: str, told: SubscriptionChange, held: Sequence[He
         later=_is_later(view),
         token=_token(before, told),
         done=done,
+        begins=before is None,
     )
 
 
@@ -774,7 +793,9 @@ def _effects(visit: Visit, told: SubscriptionChange) -> list[tuple[str, str, boo
     points.append((_("You get"), credits(told.grants), False))
     if view.next_grant is not None and not later:
         points.append((_("The next credits"), words.long_date(view.next_grant.at), False))
-    points.append((_("Price"), _("Nothing: this installation does not take payments"), False))
+    if visit.site.payments is None:
+        free = _("Nothing: this installation does not take payments")
+        points.append((_("Price"), free, False))
     return points
 
 
@@ -788,6 +809,71 @@ def _token(before: str | None, told: SubscriptionChange) -> str:
     at = told.effective_at.isoformat() if _is_later(view) else "now"
     parts = (before, view.plan, view.status, view.next_plan, told.forfeits)
     return "/".join(str(part) for part in (*parts, told.deferred_forfeits, told.grants, at))
+
+
+# Where plans are paid for -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where one goes to pay for a plan, or to change what one pays for. `url` is None where the
+    installation does not say where that is."""
+
+    url: str | None
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A payment did not come; the plan stays until then."""
+
+    until: datetime
+    url: str | None
+
+
+def _refused(visit: Visit) -> No | None:
+    refusal = change_refused(provider=visit.site.payments is not None, operator=False)
+    return None if refusal is None else visit.refused(refusal, url="/premium")
+
+
+async def _desk(visit: Visit, choice: Choice) -> Desk | None:
+    """None where plans are not paid for."""
+    payments, _ = visit.site.payments, visit.words.gettext
+    if payments is None:
+        return None
+    fields = choice.fields
+    if choice.begins:
+        url, label = payments.checkout_url or payments.portal_url, _("Go to payment")
+    else:
+        url, label = payments.portal_url or payments.checkout_url, _("Change it where you pay")
+    return Desk(await _filled(visit, url, fields["pool"], fields.get("plan", "")), label)
+
+
+async def _missing(visit: Visit, pool: str) -> Missing | None:
+    payments = visit.site.payments
+    if payments is None:
+        return None
+    until = await stays_until(visit.tx, visit.viewer.id, pool)
+    if until is None or until <= visit.now:
+        return None
+    return Missing(until, await _filled(visit, payments.portal_url, pool, ""))
+
+
+async def _filled(visit: Visit, url: str | None, pool: str, plan: str) -> str | None:
+    """An operator's address with what stands in braces filled in; see `settings.LINK_WORDS`."""
+    if url is None:
+        return None
+    own = await member_store.own(visit.tx, visit.viewer.id) if "{external_id}" in url else None
+    values = {
+        "member": visit.viewer.id,
+        "external_id": (own and own.external_id) or "",
+        "handle": visit.viewer.handle,
+        "pool": pool,
+        "plan": plan,
+    }
+    for name, value in values.items():
+        url = url.replace(f"{{{name}}}", quote(value, safe=""))
+    return url
 
 
 # The file ---------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The payment door: a provider's webhook drives subscriptions."""
