@@ -220,9 +220,10 @@ begin
             'A question', message, s, now(), left(body, 160), now(), 1, 0, now(), 1,
             now() + interval '90 days');
     insert into ledger_entries (owner_id, pool, number, at, kind, credits, forfeited, reason, plan,
-        lot, inmail_id, balance)
-    values (s, 'premium', entries, now(), 'spend', -1, 0, 'inmail', 'bench', lot, conversation,
-        held);
+        lot, inmail_id, balance, link)
+    values (s, 'premium', entries, now(), 'spend', -1, 0, 'inmail', 'bench', lot, conversation, held,
+        encode(sha256(convert_to(concat_ws(E'\\n', account.state->>'link', s, 'premium', entries,
+            now(), 'spend', -1, lot, conversation, held, 'inmail'), 'UTF8')), 'hex'));
     insert into outbox (owner_id, kind, at, payload)
     values
         (s, 'credits.changed', now(), json_build_object('pool', 'premium', 'balance', held)),

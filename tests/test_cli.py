@@ -219,8 +219,8 @@ def test_a_discrepancy_in_the_ledger_is_told(database_url):
         connection.execute(
             """
             insert into ledger_entries
-                (owner_id, pool, number, at, kind, credits, forfeited, reason, balance)
-            values (gen_random_uuid(), 'premium', 1, now(), 'grant', 5, 0, 'sign_up', 5)
+                (owner_id, pool, number, at, kind, credits, forfeited, reason, balance, link)
+            values (gen_random_uuid(), 'premium', 1, now(), 'grant', 5, 0, 'sign_up', 5, '')
             """
         )
     broken = command("ledger", "verify", *on_it)
