@@ -30,6 +30,8 @@ Command = Callable[..., None]
 
 # Who acts, in the audit log.
 ACTOR = "command line"
+# What a mail server understands as "later": EX_TEMPFAIL of sysexits.h.
+BRING_AGAIN = 75
 EXITS = """\b
 Exit status:
   0    done
@@ -43,6 +45,8 @@ class Failed(Exception):
 
 
 def main() -> NoReturn:
+    # A mail that a mail server brings must not be lost for a fault of ours: it is to be brought again.
+    by_pipe = sys.argv[1:2] == ["mail-in"] and "--pipe" in sys.argv
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     try:
@@ -53,7 +57,7 @@ def main() -> NoReturn:
         sys.exit(done.exit_code)
     except click.ClickException as problem:
         problem.show()
-        sys.exit(problem.exit_code)
+        sys.exit(BRING_AGAIN if by_pipe else problem.exit_code)
     except BrokenPipeError:
         # Whoever read us has seen enough. Nothing more may be written, not even at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -63,7 +67,7 @@ def main() -> NoReturn:
             raise
         status, sentence = _told(problem)
         click.echo(f"overture: {sentence}", err=True)
-        sys.exit(status)
+        sys.exit(BRING_AGAIN if by_pipe else status)
     sys.exit(0)
 
 
@@ -196,6 +200,62 @@ def worker(settings: Settings) -> None:
 
     log_to_stderr(settings.log_level)
     work(settings, lambda: click.echo("Overture works."))
+
+
+@overture.command("mail-in")
+@click.option(
+    "--listen", metavar="HOST:PORT", help="Take mail from a mail server, by LMTP or SMTP."
+)
+@click.option("--pipe", is_flag=True, help="Take the one mail on standard input.")
+@click.option(
+    "--maildir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Take what lies in a Maildir, and what comes into it.",
+)
+@click.option("--recipient", metavar="ADDRESS", help="With --pipe: to which address it came.")
+@click.option("--sender", metavar="ADDRESS", help="With --pipe: its envelope's sender.")
+@_takes(
+    *("data", "database_url", "public_url", "host", "port", "log_level"),
+    *("replies_trust", "replies_from_own", *MAIL),
+)
+def mail_in(
+    settings: Settings,
+    *,
+    listen: str | None,
+    pipe: bool,
+    maildir: Path | None,
+    recipient: str | None,
+    sender: str | None,
+) -> None:
+    """Take in the replies that members write by mail, and what comes back of mails.
+
+    With --listen and --maildir until SIGTERM or Ctrl+C; with --pipe one mail, whose fate the exit
+    status tells, as sysexits has it. `overture serve --replies-listen HOST:PORT` listens by itself.
+    """
+    from overture.serve import listening, log_to_stderr
+
+    log_to_stderr(settings.log_level)
+    if (listen is not None) + pipe + (maildir is not None) != 1:
+        raise click.UsageError(
+            "Say whence mail comes: --listen HOST:PORT, --maildir DIR or --pipe."
+        )
+    from overture import mailroom
+
+    if pipe:
+        # Ends of the mail server's own making apart, none may lose the mail: it is brought again.
+        sys.exit(mailroom.take_one(settings, recipient=recipient, sender=sender))
+    _end_on_signals()
+    if maildir is not None:
+        mailroom.watch(settings, maildir, lambda: click.echo(f"Overture takes mail from {maildir}"))
+        return
+    where = read({"replies_listen": listen}, {}).replies_listen
+    if where is None:
+        raise click.UsageError("--listen: say at which HOST:PORT.")
+    host, _, port = where.rpartition(":")
+    with listening(host.strip("[]"), int(port), 1, option="--listen")[0] as listener:
+        name = f"{host}:{listener.getsockname()[1]}"
+        mailroom.listen(settings, listener, lambda: click.echo(f"Overture takes mail at {name}"))
 
 
 @overture.command()

@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn
@@ -28,7 +28,7 @@ from overture.app import StartProblem
 from overture.settings import Settings
 from overture.store import accounts, embedded, idempotency, payments, webhooks
 from overture.store.db import Database, Unavailable
-from overture.worker import Means, means_of
+from overture.worker import NO_REPLY_ADDRESS, Means, means_of
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class Orders:
     log_level: str
     means: Means
     work: bool
+    mail_listener: int | None = None
 
 
 def one_line(address: str) -> None:
@@ -74,6 +75,9 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
         sockets = listening(settings.host, settings.port, settings.processes)
         for each in sockets:
             stack.callback(each.close)
+        mail_listener = _mail_listener(settings)
+        if mail_listener is not None:
+            stack.callback(mail_listener.close)
         url = settings.database_url
         if url is None:
             stack.enter_context(embedded.serve_lock(settings.data))
@@ -91,8 +95,10 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
                 log_level=settings.log_level,
                 means=means_of(settings, address),
                 work=settings.jobs,
+                # One process takes mail in: it comes in no such numbers.
+                mail_listener=mail_listener.fileno() if mail_listener and not number else None,
             )
-            for each in sockets
+            for number, each in enumerate(sockets)
         ]
         if len(orders) == 1:
             _run(_answer(orders[0], sockets[0], lambda: announce(address)))
@@ -109,7 +115,7 @@ def log_to_stderr(level: str) -> None:
 # --- Sockets and the address --------------------------------------------------------------------
 
 
-def listening(host: str, port: int, count: int) -> list[socket.socket]:
+def listening(host: str, port: int, count: int, *, option: str = "--port") -> list[socket.socket]:
     """Listening sockets on one port, which is a free one for 0. Raises StartProblem.
 
     They listen from the beginning, so that nobody takes the port while the data are made ready; who
@@ -135,9 +141,18 @@ def listening(host: str, port: int, count: int) -> list[socket.socket]:
             each.close()
         raise StartProblem(
             f"Cannot listen on {host} port {port}: {(problem.strerror or str(problem)).lower()}. "
-            "Choose another port with --port, or stop what uses it."
+            f"Choose another port with {option}, or stop what uses it."
         ) from None
     return sockets
+
+
+def _mail_listener(settings: Settings) -> socket.socket | None:
+    if settings.replies_listen is None:
+        return None
+    if settings.reply_address is None:
+        raise StartProblem(NO_REPLY_ADDRESS)
+    host, _, port = settings.replies_listen.rpartition(":")
+    return listening(host.strip("[]"), int(port), 1, option="--replies-listen")[0]
 
 
 def _listen(family: int, where: object, *, shared: bool) -> socket.socket:
@@ -200,6 +215,8 @@ async def _answer(
     from overture.api.app import api_app  # noqa: PLC0415
     from overture.api.context import make_context  # noqa: PLC0415
     from overture.context import share  # noqa: PLC0415
+    from overture.mail.incoming.listener import listening as receiving  # noqa: PLC0415
+    from overture.mailroom import intake_of  # noqa: PLC0415
     from overture.payments.door import open_door  # noqa: PLC0415
     from overture.protocol import Protocol  # noqa: PLC0415
     from overture.web.app import web_app  # noqa: PLC0415
@@ -236,7 +253,7 @@ async def _answer(
             writes_per_minute=orders.writes_per_minute,
             webhook_allow_hosts=orders.means.webhook_allow_hosts,
         )
-        site = make_site(shared, public_url=orders.means.public_url)
+        site = make_site(shared, public_url=orders.means.public_url, secret=installation.secret)
         server = Server(
             uvicorn.Config(
                 app.faces(api_app(context), web_app(site)),
@@ -272,7 +289,11 @@ async def _answer(
 
         _collect_less()
         await shared.hub.start()
-        async with asyncio.TaskGroup() as tasks:
+        async with AsyncExitStack() as doors, asyncio.TaskGroup() as tasks:
+            if orders.mail_listener is not None:
+                intake = intake_of(shared, installation.secret, orders.means)
+                door = socket.socket(fileno=os.dup(orders.mail_listener))
+                await doors.enter_async_context(receiving(intake, door))
             beside = [
                 tasks.create_task(announce_when_ready()),
                 tasks.create_task(_keep_house(installation.db)),
@@ -454,7 +475,7 @@ class _Processes:
                 *(sys.executable, "-m", "overture.serve"),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                pass_fds=(orders.listener,),
+                pass_fds=tuple(filter(None, (orders.listener, orders.mail_listener))),
                 # A terminal's interrupt reaches the parent alone, which passes it on once.
                 start_new_session=True,
             )

@@ -52,6 +52,9 @@ class Settings:
     payment_grace_days: int
     checkout_url: str | None
     portal_url: str | None
+    replies_listen: str | None
+    replies_trust: str | None
+    replies_from_own: bool
 
 
 class SettingProblem(ValueError):
@@ -214,6 +217,13 @@ def _hosts(text: str) -> Sequence[str]:
     if any("/" in host or "@" in host for host in hosts):
         raise ValueError("is no list of hosts such as hooks.internal,10.0.0.7")
     return hosts
+
+
+def _endpoint(text: str) -> str | None:
+    host, colon, port = text.rpartition(":")
+    if text and not (host and colon and port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ValueError("is not of the form HOST:PORT")
+    return text or None
 
 
 def _token(text: str) -> str | None:
@@ -495,6 +505,28 @@ ROWS = (
         "Where members change or cancel what they pay for; with the same placeholders.",
         _link,
         "URL",
+    ),
+    Row(
+        "replies_listen",
+        "",
+        "Where the server itself takes mail from your mail server, by LMTP or SMTP, as 127.0.0.1:8025; "
+        "else `overture mail-in` does.",
+        _endpoint,
+        "HOST:PORT",
+    ),
+    Row(
+        "replies_trust",
+        "",
+        "Under which name your mail server writes Authentication-Results; mail that failed is refused.",
+        _maybe,
+        "NAME",
+    ),
+    Row(
+        "replies_from_own",
+        "false",
+        "Take replies from members' own addresses alone, rather than from whoever has the address.",
+        _flag,
+        flag=True,
     ),
     Row("log_level", "info", f"One of {', '.join(LEVELS).lower()}.", _level, "LEVEL"),
 )

@@ -25,7 +25,7 @@ from overture.live.horizon import LAST
 from overture.mail.message import Letterhead
 from overture.mail.operator import ToOperator
 from overture.mail.outgoing import Outgoing
-from overture.mail.post import Folder
+from overture.mail.post import Folder, Post
 from overture.mail.smtp import SMTP_PORTS, Smtp
 from overture.payments.door import Bookkeeper, Setup
 from overture.settings import Settings
@@ -33,6 +33,10 @@ from overture.store import jobs, mails, outbox
 from overture.store.db import Tx
 from overture.store.outbox import Row
 from overture.webhooks.delivery import AT_ONCE, SECONDS, Deliveries
+
+NO_REPLY_ADDRESS = (
+    "No address is known that mail could come in to. Say with --reply-address how they look."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class Means:
     operator_email: str | None = None
     webhook_allow_hosts: Sequence[str] = ()
     payments: Setup | None = None
+    replies_trust: str | None = None
+    replies_from_own: bool = False
 
 
 def means_of(settings: Settings, address: str) -> Means:
@@ -64,6 +70,8 @@ def means_of(settings: Settings, address: str) -> Means:
         operator_email=settings.operator_email,
         webhook_allow_hosts=settings.webhook_allow_hosts,
         payments=app.payments_of(settings),
+        replies_trust=settings.replies_trust,
+        replies_from_own=settings.replies_from_own,
     )
 
 
@@ -136,13 +144,20 @@ async def go_on_from_here(tx: Tx, now: datetime, book: PolicyBook) -> None:
     await jobs.skip_to_now(tx, READER)
 
 
+def post_of(means: Means) -> Post:
+    return means.smtp or Folder(Path(means.mail_folder))
+
+
+def letterhead_of(means: Means) -> Letterhead:
+    return Letterhead(means.public_url, means.mail_from, means.mail_domain)
+
+
 def make_runner(installation: Installation, means: Means) -> Runner:
     """What makes due work and does it; `run` or `play` it."""
     book = installation.book
     allowed_hosts = frozenset(map(host_name, means.webhook_allow_hosts))
     deliveries = Deliveries(installation.db, allowed_hosts)
-    post = means.smtp or Folder(Path(means.mail_folder))
-    head = Letterhead(means.public_url, means.mail_from, means.mail_domain)
+    post, head = post_of(means), letterhead_of(means)
     outgoing = Outgoing(installation.db, installation.clock, post, head)
     to_operator = ToOperator(installation.db, installation.clock, post, head, means.operator_email)
     # As long as a mail server may take for all of its steps.

@@ -21,11 +21,12 @@ from argon2 import PasswordHasher
 
 from overture import ids
 from overture.actions import members, network, subscriptions
+from overture.core import seals
 from overture.core.ids import ConversationId, MemberId, MessageId
 from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
 from overture.core.sending import Command, Done, Respond, Start, Write
-from overture.store import accounts, installation, sessions
+from overture.store import accounts, installation, mailboxes, sessions
 from overture.store.db import Tx
 from tests.cast import Town, town_in
 from tests.running import Running, serving
@@ -129,6 +130,23 @@ class Network:
             sender.id, to.id, ConversationId(ids.new()), MessageId(ids.new()), body, subject
         )
         return self.act(start).conversation.id
+
+    def answer_link(self, member: Member, conversation: ConversationId, answer: str = "") -> str:
+        """Where a mail about a letter leads to, for who wants to answer it at once."""
+
+        async def seal(tx: Tx) -> str:
+            secret = await installation.secret(tx)
+            assert secret
+            mailbox = (await mailboxes.of(tx, [member.id]))[member.id]
+            return seals.for_answer(
+                secret,
+                member=member.id,
+                conversation=conversation,
+                address=mailbox.address,
+                until=self.now + seals.ANSWER_LINKS_HOLD,
+            )
+
+        return f"/answer/{self.do(seal)}" + (f"?with={answer}" if answer else "")
 
     def answers(self, member: Member, conversation: ConversationId, outcome: Any) -> None:
         self.act(Respond(member.id, conversation, outcome))

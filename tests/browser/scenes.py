@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from playwright.sync_api import expect
 
 from overture.actions import passwords
+from overture.core.ids import ConversationId
 from overture.demo.year import play
 from overture.store import two_steps
 from overture.store.db import Tx
@@ -73,11 +74,22 @@ def thread(who: str, where: str, more: str = "") -> Callable[[Network], str]:
     return path
 
 
+def answer_link(who: str, where: str, answer: str = "") -> Callable[[Network], str]:
+    """What a link leads to in the mail about the newest such letter."""
+
+    def path(network: Network) -> str:
+        here = thread(who, where)(network).rpartition("/")[2]
+        return network.answer_link(network.known(who), ConversationId(here), answer)
+
+    return path
+
+
 CHAT = thread(
     FIGARO, "i.state = 'accepted' and i.begun and i.kind = 'inmail' and i.read_number > 3"
 )
 REQUEST = "i.state = 'pending' and not i.begun and i.box = 'requests' and i.kind = 'inmail'"
 WAITING = "i.state = 'pending' and i.begun"
+ANSWERED = "i.state = 'accepted' and not i.begun and i.kind = 'inmail'"
 
 
 def other(who: str, where: str) -> Callable[[Network], str]:
@@ -217,6 +229,11 @@ SCENES = (
     Scene("reset-sent", "/reset/sent", None),
     Scene("reset-link-gone", "/reset/new?secret=gone", None),
     Scene("verify-link-gone", "/verify?secret=gone", None),
+    Scene("answer-link", answer_link(ROSINA, REQUEST, "accept"), None),
+    Scene("answer-link-open", answer_link(ROSINA, REQUEST), None),
+    Scene("answer-link-quick", answer_link(ROSINA, REQUEST, "no_thanks"), None),
+    Scene("answer-link-answered", answer_link(ROSINA, ANSWERED), None),
+    Scene("answer-link-gone", "/answer/gone", None),
     Scene("offline", "/offline", None),
     Scene("no-such-page", "/no-such-page"),
     Scene("inbox", "/inbox", FIGARO),
@@ -286,6 +303,7 @@ SCENES = (
     Scene("settings-display", "/settings/display"),
     Scene("settings-data", "/settings/data"),
     Scene("arabic-login", "/login", None, None, "ar"),
+    Scene("arabic-answer-link", answer_link(ROSINA, REQUEST, "accept"), None, None, "ar"),
     Scene("arabic-security", in_two_steps("/settings/security"), TATYANA, None, "ar"),
     Scene("arabic-inbox", "/inbox", FIGARO, None, "ar"),
     Scene("arabic-request", thread(ROSINA, REQUEST), ROSINA, None, "ar"),

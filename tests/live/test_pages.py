@@ -24,7 +24,7 @@ from overture.web.app import web_app
 from overture.web.context import Site, make_site
 from tests.cast import Town
 from tests.live.listening import Reader, behind_a_socket
-from tests.work import runner_in
+from tests.work import SECRET, runner_in
 
 
 @dataclass
@@ -58,9 +58,8 @@ class Live:
 
 @pytest.fixture
 async def live(town: Town) -> AsyncIterator[Live]:
-    site = make_site(
-        share(town.db, RealClock(), town.book, runner_in(town).play), public_url="http://127.0.0.1"
-    )
+    shared = share(town.db, RealClock(), town.book, runner_in(town).play)
+    site = make_site(shared, public_url="http://127.0.0.1", secret=SECRET)
     await site.hub.start()
     try:
         async with (

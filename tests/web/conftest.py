@@ -27,7 +27,7 @@ from overture.store.db import Tx
 from overture.web.app import web_app
 from overture.web.context import Site, make_site
 from tests.cast import SIGN_UP, Town, town_in
-from tests.work import runner_in
+from tests.work import SECRET, runner_in
 
 PUBLIC_URL = "http://overture.example"
 # Of every member here, at ID@overture.example; hashed so that it takes no time.
@@ -126,7 +126,7 @@ async def place_in(database_url: str, *, payments: Setup | None = None) -> Async
         clock = TestClock()
         door = payments and open_door(payments, town.db, clock, town.book)
         shared = share(town.db, clock, town.book, runner_in(town, payments=payments).play, door)
-        site = make_site(shared, public_url=PUBLIC_URL)
+        site = make_site(shared, public_url=PUBLIC_URL, secret=SECRET)
         context = make_context(shared, requests_per_minute=0, writes_per_minute=0)
         transport = httpx.ASGITransport(faces(api_app(context), web_app(site)))
         made = Place(site, town, transport)

@@ -24,6 +24,7 @@ from babel.messages.pofile import read_po
 from overture import ids, words
 from overture.actions import inbox, network
 from overture.actions.accounts import Letter, Mail
+from overture.core import seals
 from overture.core.accounts import Denied, Purpose
 from overture.core.ids import ConversationId, InvitationId, MemberId, MessageId
 from overture.core.policy import Outcome
@@ -38,8 +39,9 @@ from overture.store.boxes import Folder
 from overture.store.db import Tx
 from overture.web import render
 from overture.web.app import handlers
-from tests.cast import POLICIES
+from tests.cast import POLICIES, SIGN_UP
 from tests.web.conftest import PASSWORD, Browser, Place
+from tests.work import SECRET
 
 SOURCE = Path(__file__).parents[2] / "src" / "overture"
 TEMPLATES = sorted((SOURCE / "web" / "templates").rglob("*.html"))
@@ -446,6 +448,10 @@ def _addresses(path: str, life: Life) -> list[tuple[Browser, str]]:
             (me, f"/inbox/{opened}?edit={life.mine[2]}"),
             (me, f"/inbox/{ids.new()}"),
         ]
+    if path == "/answer/{seal}":
+        sealed = [f"/answer/{_answer_seal(life, each)}" for each in life.conversations]
+        chosen = [f"{sealed[0]}?with={each}" for each in ("accept", "decline", "interested")]
+        return [(nobody, each) for each in (*sealed, *chosen, "/answer/x")]
     more = {
         "/compose": ["/compose?to=nobody-at-all", *(f"/compose?to={each}" for each in handles)],
         "/compose/people": ["/compose/people?q=2", "/compose/people?q=Ω"],
@@ -469,6 +475,18 @@ def _addresses(path: str, life: Life) -> list[tuple[Browser, str]]:
         return [(life.halfway if path == "/login/code" else life.stale, path)]
     assert "{" not in path, f"{path}: which address of it should be looked at?"
     return [(who, each) for each in (path, *more.get(path, [])) for who in (me, nobody)]
+
+
+def _answer_seal(life: Life, conversation: ConversationId) -> str:
+    me = life.me.id
+    return seals.for_answer(
+        SECRET,
+        member=me,
+        conversation=conversation,
+        address=f"{me}@overture.example",
+        # Without microseconds: a seal has whole seconds.
+        until=SIGN_UP + timedelta(days=3650),
+    )
 
 
 OF_A_MEMBER = ("/settings", "/profile", "/comp", "/confirm")

@@ -10,6 +10,9 @@ from overture.store.db import Conflict, Tx, all_rows, as_json
 # Whose keys an operator's own requests are kept under.
 OPERATOR = MemberId("00000000-0000-0000-0000-000000000000")
 KEPT_FOR = timedelta(hours=48)
+# A mail may come again as long as its date is believed.
+MAIL = "mail"
+MAIL_KEPT_FOR = timedelta(days=40)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ async def keep(tx: Tx, answers: Sequence[tuple[Once, Kept]]) -> None:
 
 async def forget_old(tx: Tx) -> None:
     """Drops the keys that need not be kept any longer, by the real clock."""
-    await tx.execute("delete from idempotency_keys where kept_at < now() - %s", (KEPT_FOR,))
+    await tx.execute(_FORGET_OLD, (KEPT_FOR, MAIL, MAIL_KEPT_FOR))
 
 
 def _key(once: Once) -> dict[str, object]:
@@ -85,4 +88,8 @@ _KEEP = """
     from json_to_recordset(%s) as r (owner_id uuid, route text, key text, fingerprint text,
         status smallint, response text)
     on conflict (owner_id, route, key) do nothing
+"""
+_FORGET_OLD = """
+    delete from idempotency_keys
+    where kept_at < now() - %s and (route <> %s or kept_at < now() - %s)
 """

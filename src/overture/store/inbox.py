@@ -136,6 +136,14 @@ async def one(tx: Tx, viewer: MemberId, conversation_id: ConversationId) -> Thre
     return Thread(shown, Box(box), seen_up_to if told and not shown.hidden else None)
 
 
+async def between(
+    tx: Tx, viewer: MemberId, first: ConversationId, last: ConversationId
+) -> list[tuple[ConversationId, datetime]]:
+    """The viewer's conversations whose ids lie here, ends included, and when each was last active."""
+    rows = await all_rows(tx, _IDS_BETWEEN, (viewer, first, last))
+    return [(ConversationId(row[0]), row[1]) for row in rows]
+
+
 async def conversation_of(
     tx: Tx, viewer: MemberId, conversation_id: ConversationId, *, lock: bool = False
 ) -> Held | None:
@@ -411,6 +419,11 @@ _PAGES: dict[Box, LiteralString] = {
     Box.ARCHIVED: _box("i.box = 'archived'"),
     Box.SPAM: _box("i.box = 'spam'"),
 }
+_IDS_BETWEEN = """
+    select conversation_id, last_activity_at
+    from inbox
+    where owner_id = %s and conversation_id between %s and %s
+"""
 _ONE = f"""
     {_SELECT_ROW}, i.box, seen.id::text,
         me.receipts_and_typing and them.receipts_and_typing

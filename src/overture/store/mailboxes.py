@@ -12,13 +12,15 @@ from overture.store.db import Tx, all_rows
 class Mailbox:
     """A member's address, as they wrote it. `verified`: they have shown that it is theirs; it is the
     host's word alone where they have no `account` here. `failing`: mail to it came back for good, so
-    that nothing more may go there."""
+    that nothing more may go there. `language` is None where they have chosen none."""
 
     member: MemberId
     address: str
     account: bool
     verified: bool
     failing: bool
+    name: str = ""
+    language: str | None = None
 
 
 async def of(tx: Tx, members: Sequence[MemberId]) -> dict[MemberId, Mailbox]:
@@ -41,7 +43,7 @@ async def works(tx: Tx, member: MemberId) -> None:
 # A mark is of an address: who has moved to another one is not concerned.
 _OF = """
     select m.id, m.email, a.member_id is not null, coalesce(a.verified_at is not null, false),
-        f.member_id is not null
+        f.member_id is not null, m.name, m.language
     from members m
     left join accounts a on a.member_id = m.id
     left join failing_addresses f on f.member_id = m.id and f.address = m.email

@@ -24,6 +24,7 @@ from overture.store.db import Tx, Unavailable
 from overture.store.pages import BadCursor
 from overture.web import (
     accounts,
+    answers,
     assets,
     compose,
     events,
@@ -63,6 +64,7 @@ from overture.words import wanted_language, words_of
 # Every module of pages; a new one is added here.
 MODULES: tuple[ModuleType, ...] = (
     accounts,
+    answers,
     compose,
     events,
     files,
@@ -82,6 +84,8 @@ MODULES: tuple[ModuleType, ...] = (
 _NOTICE_COOKIE = "notice"
 # What no database of text can hold; halves of pairs come in forms that name an odd encoding.
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
+# Longer than any id.
+_SECRET = re.compile(r"[\w-]{40,}")
 
 _log = logging.getLogger("overture.web")
 
@@ -311,9 +315,9 @@ def _problem(problem: Exception, visit: Visit) -> No:
         case _:
             reference = ids.new()
             request = visit.request
-            _log.error(
-                "%s %s failed, %s", request.method, request.url.path, reference, exc_info=problem
-            )
+            # Without what a link in a mail permits, which stands in its path.
+            path = _SECRET.sub("…", request.url.path)
+            _log.error("%s %s failed, %s", request.method, path, reference, exc_info=problem)
             sentence = _("Something went wrong on our side. Its reference is %(reference)s.")
             return No(sentence % {"reference": reference}, 500)
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from overture.actions import passkeys
 from overture.actions.lanes import Lane
 from overture.context import Shared
+from overture.core.seals import Secret
 from overture.store.accounts import Viewer, sessions_of
 
 UPLOADS_AT_ONCE = 3
@@ -18,12 +19,13 @@ UPLOADS_AT_ONCE = 3
 class Site(Shared):
     """`sessions` gathers the look-ups of who is signed in, by the SHA-256 of the cookie, as hex.
 
-    `public_url` is the address at which browsers reach the site, without a slash at its end. `uploads`
-    is held while a form with files is worked on.
+    `public_url` is the address at which browsers reach the site, without a slash at its end. `secret`
+    is what links in mails are sealed with. `uploads` is held while a form with files is worked on.
     """
 
     sessions: Lane[str, Viewer | None]
     public_url: str
+    secret: Secret
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UPLOADS_AT_ONCE))
 
     @property
@@ -48,7 +50,7 @@ class Site(Shared):
         await self.sessions.drain()
 
 
-def make_site(shared: Shared, *, public_url: str) -> Site:
+def make_site(shared: Shared, *, public_url: str, secret: Secret) -> Site:
     db = shared.db
 
     async def look_up(presented: Sequence[str]) -> Sequence[Viewer | None]:
@@ -64,4 +66,5 @@ def make_site(shared: Shared, *, public_url: str) -> Site:
         payments=shared.payments,
         sessions=Lane(look_up),
         public_url=public_url,
+        secret=secret,
     )
