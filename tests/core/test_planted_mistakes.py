@@ -269,8 +269,8 @@ def _one_free_letter_more_a_day(patch: Patch) -> None:
     )
 
 
-def _free_letters_counted_for_a_week(patch: Patch) -> None:
-    patch.setattr(contact, "OPEN_PROFILE_WINDOW", timedelta(days=7))
+def _free_letters_counted_for_a_month(patch: Patch) -> None:
+    patch.setattr(contact, "OPEN_PROFILE_WINDOW", timedelta(days=30))
 
 
 def _a_reopened_thread_refunds_again(patch: Patch) -> None:
@@ -360,7 +360,7 @@ MISTAKES: list[Callable[[Patch], None]] = [
     _entry_without_charge,
     _pending_does_not_block,
     _one_free_letter_more_a_day,
-    _free_letters_counted_for_a_week,
+    _free_letters_counted_for_a_month,
     _a_reopened_thread_refunds_again,
     _a_withdrawal_refunds,
     _blocked_members_can_write,

@@ -97,7 +97,7 @@ async def test_a_message_comes_as_patches_of_what_shows_it(live):
         patches = await until(stream, "second line")
 
     assert "&lt;b&gt;Bold" in patches
-    assert f'data-at="#tail-{conversation}' in patches
+    assert f"#tail-{conversation}" in patches
     assert 'data-at="#badge-inbox"' in patches
     assert patches.count("<template") == patches.count("</template>")
 
