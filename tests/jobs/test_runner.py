@@ -630,3 +630,33 @@ async def test_an_event_that_no_work_can_be_made_of_holds_up_no_other(worked: Wo
     await runner_of(worked, {UNMADE: Within(anew)}).play(SIGN_UP)
     assert seen == ["one", "two", "bad"]
     assert await left(worked) == []
+
+
+async def test_what_cannot_be_made_holds_up_nothing_else_of_the_same_event(worked: Worked):
+    broken = True
+
+    async def divide(tx: Tx, rows: Sequence[Row]) -> Sequence[NewJob]:
+        if broken and any(row.kind == "bad" for row in rows):
+            await tx.execute("select 1 / 0")
+        return [NewJob("a", row.owner, str(row.sequence), row.at, {}) for row in rows]
+
+    async def make(tx: Tx, rows: Sequence[Row]) -> Sequence[NewJob]:
+        return [NewJob("b", row.owner, str(row.sequence), row.at, {}) for row in rows]
+
+    async def made() -> list[object]:
+        query = "select queue from jobs order by queue"
+        return [row[0] for row in await worked.town.look(lambda tx: all_rows(tx, query))]
+
+    runner = runner_of(worked, {}, divide, make)
+    await tell(worked, "one", "bad", "two")
+    while await runner.maker.step():
+        pass
+    assert await made() == ["a", "a", "b", "b", "b", UNMADE]
+
+    broken = False
+
+    async def anew(tx: Tx, due: Sequence[Job], now: datetime) -> Sequence[Outcome]:
+        return await runner.maker.anew(tx, due)
+
+    await runner_of(worked, {UNMADE: Within(anew)}).play(SIGN_UP)
+    assert await made() == ["a", "a", "a", "b", "b", "b"]

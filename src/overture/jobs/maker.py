@@ -9,11 +9,13 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from psycopg import OperationalError
+
 from overture.core.jobs import DONE, Job, NewJob, Outcome
 from overture.live.horizon import Horizon
 from overture.store import jobs as store
 from overture.store import outbox
-from overture.store.db import Database, Tx, Unavailable
+from overture.store.db import Conflict, Database, Tx, Unavailable
 from overture.store.jobs import Read
 from overture.store.outbox import Row
 
@@ -24,6 +26,8 @@ READER = "jobs"
 UNMADE = "events"
 # So few that whoever waits for the same event loop hardly notices.
 ROWS_MAX = 500
+# Where something is wrong with one of them, fewer: each then takes statements of its own.
+APART_MAX = 100
 # After so long, gaps are asked about: most are filled by the next reading.
 DOUBT_SECONDS = 0.25
 
@@ -48,30 +52,26 @@ class Maker:
         """
         if not await self._db.reading(lambda tx: store.anything_to_read(tx, READER)):
             return False
-        limit = ROWS_MAX
-        while limit:
-            try:
-                return await self._db.writing(partial(self._step, limit=limit, wait=wait)) == limit
-            except Unavailable:
-                raise
-            except Exception:
-                if limit == 1:
-                    log.exception("no work can be made of an event; it is tried again later")
-                # One of them is at fault: those before it are read without it.
-                limit //= 2
-        await self._db.writing(partial(self._step, limit=1, wait=wait, passed_over=True))
+        try:
+            return await self._db.writing(partial(self._step, wait=wait)) == ROWS_MAX
+        except Unavailable:
+            raise
+        except Exception as problem:  # noqa: BLE001  which is told when it is found again
+            log.warning("some events cannot be read together: %r", problem)
+        await self._db.writing(partial(self._step, wait=wait, apart=True))
         return True
 
     async def anew(self, tx: Tx, jobs: Sequence[Job]) -> Sequence[Outcome]:
-        """Makes the work of events that none could be made of before."""
+        """Makes the work of events that could not be made of them before."""
         for job in jobs:
-            number = int(job.key)
-            await store.add(
-                tx, await self._made(tx, await outbox.within(tx, [(number, number)], 1))
-            )
+            number, _, name = job.key.partition("/")
+            rows = await outbox.within(tx, [(int(number), int(number))], 1)
+            (making,) = (each for each in self._makings if _name(each) == name)
+            await store.add(tx, await making(tx, rows))
         return [DONE] * len(jobs)
 
-    async def _step(self, tx: Tx, limit: int, *, wait: bool, passed_over: bool = False) -> int:
+    async def _step(self, tx: Tx, *, wait: bool, apart: bool = False) -> int:
+        """Reads events in one go, or each apart, where something is wrong with one; how many."""
         await store.need_not_last(tx)
         read = await store.read_so_far(tx, READER, wait=wait)
         if read is None:
@@ -79,16 +79,17 @@ class Maker:
         horizon = Horizon(read.top, read.gaps)
         # Asked before the reading, which then sees all that they wrote.
         settled = await self._settled(tx, horizon)
+        limit = APART_MAX if apart else ROWS_MAX
         rows = await outbox.within(tx, horizon.wanted(), limit)
         horizon.saw([row.sequence for row in rows])
         if settled is not None and len(rows) < limit:
             horizon.give_up(settled)
             self._doubt = None
-        if passed_over:
-            made = [NewJob(UNMADE, row.owner, str(row.sequence), row.at, {}) for row in rows]
-        else:
-            made = await self._made(tx, rows)
-        await store.add(tx, made)
+        for making in self._makings if rows else ():
+            if apart:
+                await _make_apart(tx, making, rows)
+            else:
+                await store.add(tx, await making(tx, rows))
         await store.remember_read(tx, READER, Read(horizon.top, horizon.gaps))
         return len(rows)
 
@@ -106,5 +107,27 @@ class Maker:
             return None
         return top
 
-    async def _made(self, tx: Tx, rows: Sequence[Row]) -> Sequence[NewJob]:
-        return [job for making in self._makings for job in await making(tx, rows)] if rows else []
+
+async def _make_apart(tx: Tx, making: Making, rows: Sequence[Row]) -> None:
+    """Adds what can be made of each event; where nothing can, a job to try this making again.
+
+    What other makings make of these events is not touched by that.
+    """
+    unmade: list[NewJob] = []
+    for row in rows:
+        try:
+            async with tx.transaction():
+                await store.add(tx, await making(tx, [row]))
+        except (Conflict, OperationalError):
+            raise
+        except Exception:
+            # Of many that fail alike, one tells how.
+            if not unmade:
+                log.exception("nothing can be made of event %d; it is tried again", row.sequence)
+            key = f"{row.sequence}/{_name(making)}"
+            unmade.append(NewJob(UNMADE, row.owner, key, row.at, {}))
+    await store.add(tx, unmade)
+
+
+def _name(making: Making) -> str:
+    return f"{making.__module__}.{making.__qualname__}"
