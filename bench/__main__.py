@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import delivery, http, pages, reads, sends, start, streams
+from bench import delivery, http, jobs, pages, reads, sends, start, streams
 
 BENCHMARKS = {
     "sends": sends.main,
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "start": start.main,
     "streams": streams.main,
     "delivery": delivery.main,
+    "jobs": jobs.main,
 }
 
 

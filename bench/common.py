@@ -40,8 +40,8 @@ subject_chars_max = 200
 body_chars_max = 2000
 reminder_aim_hours = 48
 reminder_latest_hours = 72
-waking_from = 08:00:00
-waking_until = 21:00:00
+waking_from = 00:00:00
+waking_until = 23:59:59
 plans = [{name = "bench", title = "Bench", pool = "premium", allotment = 100000, cap = 1000000}]
 """
 

@@ -34,7 +34,8 @@ class Server:
 
 
 @contextmanager
-def server(url: str, *, processes: int) -> Iterator[Server]:
+def server(url: str, *options: str, processes: int) -> Iterator[Server]:
+    """`overture serve` with further options."""
     with tempfile.TemporaryDirectory() as folder:
         policy = Path(folder) / "bench.toml"
         policy.write_text(POLICY)
@@ -42,6 +43,7 @@ def server(url: str, *, processes: int) -> Iterator[Server]:
             [
                 str(Path(sys.executable).parent / "overture"), "serve", "--database-url", url,
                 "--port", "0", "--policy", str(policy), "--processes", str(processes),
+                *options,
             ],
             env={**os.environ, "OVERTURE_OPERATOR_TOKEN": OPERATOR_TOKEN},
             stdout=subprocess.PIPE,
