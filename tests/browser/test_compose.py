@@ -401,6 +401,10 @@ def test_its_key_opens_it_from_any_page_and_the_focus_goes_back(visit: Visit, ad
 
     page.keyboard.press("c")
     expect(page.get_by_role("combobox")).to_be_focused()
+    # As where something happened meanwhile: this piece of the page comes anew.
+    page.evaluate(
+        "document.querySelector('#premium').replaceWith(document.querySelector('#premium').cloneNode(true))"
+    )
     page.keyboard.press("Escape")
 
     expect(page.locator("[data-compose]")).to_have_count(0)
@@ -472,6 +476,7 @@ def test_without_a_script_it_is_sent_at_once(
 def test_on_a_phone_it_is_the_whole_screen(visit: Visit, ada: Member, grace: Member):
     person = visit(ada, viewport=NARROW)
     page = opens(person, grace)
+    page.evaluate("Promise.all(document.getAnimations().map(each => each.finished))")
 
     box = page.locator("#over [data-compose]").bounding_box()
 

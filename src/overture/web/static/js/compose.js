@@ -3,7 +3,7 @@
 //   <a data-live href="/compose?to=…">   opens the pop-up; on the page of a letter it navigates there
 //   <form data-check=URL>                asked before the letter waits its seconds whether it can be sent
 import { saveNow } from "./forms.js";
-import { go } from "./live.js";
+import { anew, go } from "./live.js";
 
 const over = document.getElementById("over");
 const narrow = matchMedia("(width < 860px)");
@@ -24,7 +24,7 @@ function enter(compose) {
 }
 
 function back() {
-  (opener?.isConnected ? opener : document.getElementById("main")).focus();
+  ((opener && anew(opener)) ?? document.getElementById("main")).focus();
 }
 
 // On a phone the pop-up is the whole screen: what is below it is out of reach.

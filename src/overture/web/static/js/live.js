@@ -28,10 +28,16 @@ const HOW = {
   remove: (at) => at.remove(),
 };
 
+// The element itself, or what took its place where a piece of the page came anew.
+export function anew(element) {
+  if (element.isConnected) return element;
+  return document.getElementById(element.id) ?? [...document.querySelectorAll(element.localName)].find((each) => each.isEqualNode(element));
+}
+
 // Puts the pieces in their places. Who is at the end of a thread stays there: the style sheet sees to it
 // but for a letter alone, which is read from its top. An event "patched" tells who wants to know.
 export function patch(html) {
-  const focused = document.activeElement?.id;
+  const focused = document.activeElement;
   const box = document.createElement("template");
   box.innerHTML = policy.createHTML(html);
   for (const piece of box.content.querySelectorAll("template[data-at]")) {
@@ -44,7 +50,7 @@ export function patch(html) {
     }
   }
   // What had the focus and came back, anew or elsewhere, has it again.
-  if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus({ preventScroll: true });
+  if (focused && document.activeElement === document.body) anew(focused)?.focus({ preventScroll: true });
   for (const gone of document.querySelectorAll("[data-clear]:not([data-clearing])")) {
     gone.dataset.clearing = "";
     setTimeout(() => gone.remove(), gone.dataset.clear);
