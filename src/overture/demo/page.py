@@ -274,7 +274,7 @@ async def _asked(
     """Whom the saver can write to for a credit: best somebody whom others wait for as well."""
     if saver is None:
         return None
-    for person in sorted(people, key=lambda p: (_spent(p), not p.requests, p.requests)):
+    for person in sorted(people, key=lambda p: (_spent(p), not p.requests)):
         found = await _contact(tx, page, saver, person)
         if found.allowed and found.channel is Channel.INMAIL:
             return person

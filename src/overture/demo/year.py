@@ -57,6 +57,13 @@ _SAVERS = ("rosina-rondo", "erda-euphonium", "colline-coda", "ottavio-oboe")
 # Who has something to show on every page: they write four times as often, so many days before the end
 # of the year, to strangers who have not written to them before.
 _BUSY = {"figaro-fermata": 110}
+# Letters that nobody answers, since the year ends or who has them leaves: from whom, to whom, how many
+# days before the end.
+_WAITING = (
+    ("erda-euphonium", "figaro-fermata", 0.7),
+    ("colline-coda", "figaro-fermata", 2.4),
+    ("figaro-fermata", "giovanni-gavotte", 46),
+)
 # They have spent their last credit when the year ends.
 _SPENDERS = ("nemorino-nonet", "hare-hornpipe")
 # Who changed plans, and how many days before the end of the year: a plan to choose, or an end.
@@ -72,6 +79,7 @@ _CHANGES: tuple[tuple[str, int, str | subscriptions.CancelAt], ...] = (
     ("tosca-timpani", 5, subscriptions.CancelAt.PERIOD_END),
 )
 _LEAVES = ("giovanni-gavotte", 45)
+_PARTS = {part.handle: part for part in CAST}
 
 
 async def play(tx: Tx, now: datetime, book: PolicyBook, progress: Progress) -> None:
@@ -176,6 +184,11 @@ class _Year:
             self.at(day, _Say(self._drop_a_line, self._line_dropped))
         for handle, days, change in _CHANGES:
             self.at(self._ago(days), self._changing(handle, change))
+        # The demo's page has her write to him, as one stranger to another.
+        self.written.add(frozenset(("rosina-rondo", "figaro-fermata")))
+        for sender, to, days in _WAITING:
+            self.written.add(frozenset((sender, to)))
+            self._arrange_letter(_PARTS[sender], self._ago(days), unanswered=True, to=_PARTS[to])
         handle, days = _LEAVES
         self.at(self._ago(days), self._leaving(handle))
         self.at(self._ago(150), self._blocking("gilda-glockenspiel", "escamillo-encore"))
@@ -282,7 +295,8 @@ class _Year:
 
     async def _know_each_other(self, now: datetime) -> None:
         here = self._here()
-        pairs = [tuple(self.rng.sample(here, 2)) for _ in range(110)]
+        drawn = [tuple(self.rng.sample(here, 2)) for _ in range(110)]
+        pairs = [(a, b) for a, b in drawn if frozenset((a.handle, b.handle)) not in self.written]
         for one, other in pairs:
             self._connect(one, other)
         wanted = [(self.members[one.handle], self.members[other.handle]) for one, other in pairs]
@@ -350,13 +364,14 @@ class _Year:
         free: bool = False,
         unanswered: bool = False,
         answered_at: datetime | None = None,
+        to: Part | None = None,
     ) -> None:
-        """A letter to a stranger, and what its recipient makes of it."""
+        """A letter to a stranger, or to the one named, and what its recipient makes of it."""
         recipient: Part | None = None
 
         def make() -> Command | None:
             nonlocal recipient
-            recipient = self._stranger(sender, free=free)
+            recipient = to or self._stranger(sender, free=free)
             if recipient is None:
                 return None
             costs = not recipient.open_profile
