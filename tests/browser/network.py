@@ -213,7 +213,8 @@ def served(database_url: str, *options: object) -> Iterator[Network]:
 
         def run(work: Coroutine[Any, Any, T]) -> T:
             future: Future[T] = asyncio.run_coroutine_threadsafe(work, loop)
-            return future.result(60)
+            # The demo's year takes a while where everything else wants the processor too.
+            return future.result(600)
 
         opened = town_in(database_url)
         town = run(opened.__aenter__())

@@ -69,6 +69,29 @@ def test_a_decline_waits_and_can_be_undone(network: Network, visit: Visit):
     expect(recipient.page.locator(".track")).to_contain_text("You declined.", timeout=15_000)
 
 
+def test_who_declines_for_good_says_so_once_and_the_sender_sees_what_is_left(
+    network: Network, visit: Visit
+):
+    ada, grace = network.member("Ada", premium=CAREER), network.member("Grace", premium=CAREER)
+    here = network.letter(ada, grace)
+    sender, recipient = visit(ada), visit(grace)
+    sender.opens(f"/inbox/{here}")
+    expect(sender.page.locator(".shut")).to_contain_text("once Grace answers")
+    recipient.page.clock.install()
+    page = recipient.opens(f"/inbox/{here}")
+
+    page.get_by_role("button", name="Other ways to decline").click()
+    page.get_by_role("button", name="Decline and don’t contact again").click()
+    expect(page.get_by_role("button", name="Undo")).to_be_focused()
+    expect(page.locator(".menu:popover-open")).to_have_count(0)
+    page.clock.fast_forward(6_000)
+
+    expect(page.locator(".shut")).to_contain_text("You have blocked Ada")
+    expect(page.locator(".track .said")).to_have_text("You declined.")
+    expect(sender.page.locator(".track")).to_contain_text("Grace declined")
+    expect(sender.page.locator(".shut")).to_contain_text("can’t be written to here any more")
+
+
 def test_what_was_sent_can_be_changed_and_taken_back(network: Network, visit: Visit):
     ada, grace = network.member("Ada"), network.member("Grace")
     network.connect(ada, grace)
@@ -161,6 +184,25 @@ def test_what_happened_before_the_page_was_made_may_be_told_again(network: Netwo
 
     expect(page.get_by_role("log").get_by_text("The last", exact=True)).to_be_attached()
     shown = [*(f"Message {number}" for number in range(31, 51)), "The last"]
+    expect(page.locator(".msg .bub")).to_have_text(shown)
+
+
+def test_who_writes_while_looking_at_earlier_messages_sees_what_they_wrote(
+    network: Network, visit: Visit
+):
+    reader, here = long_conversation(network, visit, 120)
+    query = "select id from messages where conversation_id = %s and number = 5"
+    page = reader.opens(f"/inbox/{here}?at=5#m-{network.text(query, here)}")
+    fifth = page.get_by_role("log").get_by_text("Message 5", exact=True)
+    # What follows is fetched, and pushes nothing away.
+    expect(page.get_by_text("Message 30", exact=True)).to_be_attached()
+    expect(fifth).to_be_in_viewport()
+
+    page.get_by_label(re.compile("^Reply to")).fill("I have just read this")
+    page.keyboard.press("Control+Enter")
+
+    expect(page.locator(".msg.me")).to_be_in_viewport()
+    shown = [*(f"Message {number}" for number in range(102, 121)), "I have just read this"]
     expect(page.locator(".msg .bub")).to_have_text(shown)
 
 
@@ -263,6 +305,11 @@ def test_single_keys_go_through_the_inbox(network: Network, visit: Visit):
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page.locator(".letter h2")).to_have_text("Subject 1")
+    page.keyboard.press("r")
+    expect(page.get_by_label(re.compile("^Answer to"))).to_be_focused()
+    page.keyboard.press("Escape")
+    page.keyboard.press("u")
+    expect(page.locator(".conv[aria-current]")).to_be_focused()
     page.keyboard.press("s")
     expect(page.get_by_role("button", name="Star").first).to_have_attribute("aria-pressed", "true")
     expect(page.locator(".conv[aria-current] .mark")).to_have_count(1)

@@ -156,7 +156,7 @@ async def test_whom_one_has_blocked_can_be_unblocked_also_once_they_left(place: 
     await place.town.do(lambda tx: closing.close(tx, alan, place.town.now, place.town.book))
 
     listed = await ada.get("/network/blocked")
-    assert "Blocked on 31 January 2025" in row(listed, "Grace")
+    assert "Blocked on 31 Jan 2025" in row(listed, "Grace")
     assert "Unblock" in row(listed, "A closed account")
     for other in (grace, alan):
         answer = await ada.post(f"/network/{other}/unblock", live="1")

@@ -77,13 +77,14 @@ async def listing(visit: Visit) -> Answer:
 async def conversation(visit: Visit) -> Answer:
     """One conversation beside the list. `before`, `after`: which of its messages; `answer`: what the
     panel is to write; `edit`: the message that is to be changed."""
+    here, which = visit.id("id", ConversationId), _which(visit)
+    more = "older" if which.before is not None else "newer" if which.after is not None else "thread"
     parts = {
         "thread": "patches/thread.html",
         "answer": "patches/answer.html",
         "edit": "patches/message.html",
-        "more": "patches/older.html" if "before" in visit.query else "patches/newer.html",
+        "more": f"patches/{more}.html",
     }
-    here, which = visit.id("id", ConversationId), _which(visit)
     tx, reader, now, folder = visit.tx, _reader(visit), visit.now, _folder(visit)
     if visit.live in parts:
         made = await _thread(tx, reader, here, which, now)

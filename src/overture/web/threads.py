@@ -486,6 +486,8 @@ def _track(words: Words, o: Opened, name: str, now: datetime) -> Track | None:
             sentence = _waiting(words, o, name, now)
         case State.ACCEPTED:
             sentence = _in_days(words, o) or _("You can write to each other freely from here.")
+        case State.DECLINED if not line.begun and o.pair.writer_blocked:
+            sentence = _("You declined.")
         case State.DECLINED if not line.begun:
             sentence = _("You declined. What you write here opens the conversation again.")
         case State.DECLINED:

@@ -28,6 +28,8 @@ addEventListener("keydown", (event) => {
       found.focus();
       if (!found.matches("input, textarea")) found.click();
     } else if (low === "c" && document.body.dataset.me) write("/compose");
+    // Beside its thread the list is there already.
+    else if (low === "u") document.querySelector(".conv[aria-current]")?.focus();
     else return;
   }
   event.preventDefault();
