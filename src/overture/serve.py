@@ -25,6 +25,7 @@ import msgspec
 
 from overture import app, policies
 from overture.app import StartProblem
+from overture.identity import Client, client_of
 from overture.settings import Settings
 from overture.store import accounts, embedded, idempotency, payments, webhooks
 from overture.store.db import Database, Unavailable
@@ -53,6 +54,7 @@ class Orders:
     means: Means
     work: bool
     mail_listener: int | None = None
+    identity: Client | None = None
 
 
 def one_line(address: str) -> None:
@@ -72,6 +74,7 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
     log_to_stderr(settings.log_level)
     with _ended_by_signals(), ExitStack() as stack:
         chosen = policies.load(settings.policy) if settings.policy else None
+        client = client_of(settings)
         sockets = listening(settings.host, settings.port, settings.processes)
         for each in sockets:
             stack.callback(each.close)
@@ -97,6 +100,7 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
                 work=settings.jobs,
                 # One process takes mail in: it comes in no such numbers.
                 mail_listener=mail_listener.fileno() if mail_listener and not number else None,
+                identity=client,
             )
             for number, each in enumerate(sockets)
         ]
@@ -253,7 +257,12 @@ async def _answer(
             writes_per_minute=orders.writes_per_minute,
             webhook_allow_hosts=orders.means.webhook_allow_hosts,
         )
-        site = make_site(shared, public_url=orders.means.public_url, secret=installation.secret)
+        site = make_site(
+            shared,
+            public_url=orders.means.public_url,
+            secret=installation.secret,
+            identity=orders.identity,
+        )
         server = Server(
             uvicorn.Config(
                 app.faces(api_app(context), web_app(site)),

@@ -55,6 +55,11 @@ class Settings:
     replies_listen: str | None
     replies_trust: str | None
     replies_from_own: bool
+    oidc_issuer: str | None
+    oidc_client_id: str | None
+    oidc_client_secret: str | None
+    oidc_name: str | None
+    oidc_external_ids: bool
 
 
 class SettingProblem(ValueError):
@@ -223,6 +228,17 @@ def _endpoint(text: str) -> str | None:
     host, colon, port = text.rpartition(":")
     if text and not (host and colon and port.isascii() and port.isdigit() and int(port) <= 65535):
         raise ValueError("is not of the form HOST:PORT")
+    return text or None
+
+
+def _issuer(text: str) -> str | None:
+    parts = urlsplit(text)
+    # Plain http only where nobody can listen: on this very machine.
+    here = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if text and (parts.query or parts.fragment or not parts.hostname):
+        raise ValueError("is not of the form https://accounts.example.org")
+    if text and parts.scheme != "https" and not here:
+        raise ValueError("is not https, and what it says could not be believed")
     return text or None
 
 
@@ -525,6 +541,29 @@ ROWS = (
         "replies_from_own",
         "false",
         "Take replies from members' own addresses alone, rather than from whoever has the address.",
+        _flag,
+        flag=True,
+    ),
+    Row(
+        "oidc_issuer",
+        "",
+        "The identity provider to offer at the sign-in (OpenID Connect), as it calls itself.",
+        _issuer,
+        "URL",
+    ),
+    Row("oidc_client_id", "", "As what Overture is registered there.", _maybe, "ID"),
+    Row(
+        "oidc_client_secret",
+        "",
+        "The secret that goes with it, if it has one.",
+        _maybe,
+        secret=True,
+    ),
+    Row("oidc_name", "", "What members call it (default: the issuer's host).", _maybe, "NAME"),
+    Row(
+        "oidc_external_ids",
+        "false",
+        "That members' external ids are the provider's ids of them (its `sub`): they are linked.",
         _flag,
         flag=True,
     ),

@@ -47,6 +47,8 @@ class Person:
     offline: bool = False
     # Without JavaScript a browser refuses to load any.
     scripted: bool = True
+    # Another site that they may come to.
+    elsewhere: str = ""
 
     @property
     def me(self) -> Member:
@@ -117,6 +119,8 @@ class Person:
         self.faults.append(f"request failed: {request.method} {request.url} {request.failure}")
 
     def _answered(self, response: Response) -> None:
+        if self.elsewhere and response.url.startswith(self.elsewhere):
+            return
         own = response.url.startswith(self.address)
         if (
             response.status >= 500

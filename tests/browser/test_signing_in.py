@@ -17,17 +17,27 @@ from tests.browser.network import PASSWORD, Member, Network, served
 from tests.browser.people import NARROW, Person
 from tests.browser.test_pages import _TOO_WIDE, ALL_RULES, AXE_SCRIPT, COLOURS, violations
 from tests.databases import Databases
+from tests.provider import CLIENT, Provider, Someone, provider
 
 Visit = Callable[..., Person]
 
 
 @pytest.fixture(scope="module")
-def network(databases: Databases) -> Iterator[Network]:
+def work() -> Iterator[Provider]:
+    """The host's identity provider: another site, as browsers see it."""
+    with provider() as made:
+        made.secret = None
+        yield made
+
+
+@pytest.fixture(scope="module")
+def network(databases: Databases, work: Provider) -> Iterator[Network]:
     """Reached by a name: browsers make no passkeys for numbers."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     address = f"http://localhost:{port}"
-    with served(databases.fresh(), "--port", port, "--public-url", address) as made:
+    options = ("--oidc-issuer", work.issuer, "--oidc-client-id", CLIENT, "--oidc-name", "Work")
+    with served(databases.fresh(), "--port", port, "--public-url", address, *options) as made:
         made.address = address
         yield made
 
@@ -67,6 +77,8 @@ def device(someone: Person) -> Device:
 
 def adds_a_passkey(someone: Person, name: str) -> None:
     someone.opens("/settings/security")
+    # What it is called unless its owner says otherwise.
+    expect(someone.page.get_by_label("Name of a new passkey")).to_have_value("Linux")
     someone.page.get_by_label("Name of a new passkey").fill(name)
     someone.button("Add a passkey").click()
     someone.sees("The passkey is added.")
@@ -184,6 +196,53 @@ def test_what_is_shown_of_passkeys_is_accessible(network: Network, visit: Visit,
         found += violations(someone.page, COLOURS)
         assert not found, "\n".join(found)
         assert not someone.page.evaluate(_TOO_WIDE)
+
+
+@pytest.mark.parametrize("scripted", [True, False])
+def test_one_signs_in_through_the_provider_and_out_of_both(
+    network: Network, visit: Visit, work: Provider, scripted: bool
+):
+    work.someone = Someone(
+        f"grace-{scripted}", f"grace-{scripted}@example.org", True, "Grace Hopper"
+    )
+    me = visit(java_script_enabled=scripted)
+    me.elsewhere = work.issuer
+    me.opens("/login?next=/settings/account")
+    me.link("Sign in through Work").click()
+    expect(me.page.get_by_role("heading", name="Grace Hopper")).to_be_visible()
+    me.button("Yes, go on").click()
+    me.is_at("/settings/account")
+    me.sees("You have none: you sign in another way.")
+
+    # Asked again, there too.
+    network.do(lambda tx: tx.execute("update sessions set proved_at = '-infinity'"))
+    me.opens("/settings/data/close")
+    me.link("Sign in again through Work").click()
+    me.button("Yes, go on").click()
+    me.is_at("/settings/data/close")
+
+    me.opens("/settings/account")
+    me.button("Sign out").click()
+    me.sees("perhaps not yet at Work")
+    before = work.signed_out
+    me.link("Sign out there too").click()
+    me.is_at("/login")
+    assert work.signed_out == before + 1
+
+
+def test_a_member_links_the_two(network: Network, visit: Visit, work: Provider, ada: Member):
+    work.someone = Someone(ada.handle, None, name="Ada")
+    me = visit(ada, viewport=NARROW)
+    me.elsewhere = work.issuer
+    me.opens("/settings/security")
+    me.link("Link the two").click()
+    me.button("Yes, go on").click()
+    me.is_at("/settings/security")
+    me.sees("You can sign in through Work from now on.")
+    me.sees("Linked")
+    me.page.emulate_media(color_scheme="dark")
+    me.page.evaluate(AXE_SCRIPT)
+    assert not violations(me.page, ALL_RULES)
 
 
 def test_codes_of_an_app_work_without_a_script(network: Network, visit: Visit, ada: Member):

@@ -21,6 +21,7 @@ from overture.app import faces
 from overture.clock import TestClock
 from overture.context import share
 from overture.core.ids import MemberId
+from overture.identity import Client
 from overture.payments.door import Setup, open_door
 from overture.store import accounts, installation, sessions
 from overture.store.db import Tx
@@ -119,14 +120,16 @@ def text_of(answer: httpx.Response) -> str:
 
 
 @asynccontextmanager
-async def place_in(database_url: str, *, payments: Setup | None = None) -> AsyncIterator[Place]:
+async def place_in(
+    database_url: str, *, payments: Setup | None = None, identity: Client | None = None
+) -> AsyncIterator[Place]:
     """The web app on this database; where payments are set up, Stripe can tell of them."""
     async with town_in(database_url) as town:
         await town.do(lambda tx: installation.set_test_clock(tx, SIGN_UP))
         clock = TestClock()
         door = payments and open_door(payments, town.db, clock, town.book)
         shared = share(town.db, clock, town.book, runner_in(town, payments=payments).play, door)
-        site = make_site(shared, public_url=PUBLIC_URL, secret=SECRET)
+        site = make_site(shared, public_url=PUBLIC_URL, secret=SECRET, identity=identity)
         context = make_context(shared, requests_per_minute=0, writes_per_minute=0)
         transport = httpx.ASGITransport(faces(api_app(context), web_app(site)))
         made = Place(site, town, transport)
@@ -138,6 +141,12 @@ async def place_in(database_url: str, *, payments: Setup | None = None) -> Async
 
 
 @pytest.fixture
-async def place(database_url: str) -> AsyncIterator[Place]:
-    async with place_in(database_url) as made:
+def identity_client() -> Client | None:
+    """The host's identity provider: none, unless a test has one."""
+    return None
+
+
+@pytest.fixture
+async def place(database_url: str, identity_client: Client | None) -> AsyncIterator[Place]:
+    async with place_in(database_url, identity=identity_client) as made:
         yield made

@@ -27,7 +27,17 @@ from overture.core.refusals import Refusal
 from overture.core.sending import Event
 from overture.core.text import BadText
 from overture.store import accounts as store
-from overture.store import attempts, ceremonies, links, mailboxes, mails, sessions
+from overture.store import (
+    attempts,
+    ceremonies,
+    identities,
+    links,
+    mailboxes,
+    mails,
+    passkeys,
+    sessions,
+    two_steps,
+)
 from overture.store.accounts import Account, Unopened
 from overture.store.attempts import Try
 from overture.store.ceremonies import Begun
@@ -161,7 +171,8 @@ async def sign_up(
         # Everything is done also where the address is known, and then taken back: the same work.
         await tx.execute("savepoint signing_up")
         joining = NewMember(id=new.id, handle="", name=name, email=email, time_zone=zone)
-        is_new = await _join(tx, joining, stored, now) and waiting is None
+        made = await join(tx, joining, stored, now, verified=False)
+        is_new = made and waiting is None
         if not is_new:
             await tx.execute("rollback to savepoint signing_up")
         kind = Mail.WELCOME if is_new else Mail.KNOWN if waiting is None else Mail.RESET
@@ -173,15 +184,18 @@ async def sign_up(
     return None
 
 
-async def _join(tx: Tx, new: NewMember, password: str, now: datetime) -> bool:
-    """Makes the member and the account; False where the address is another's."""
+async def join(
+    tx: Tx, new: NewMember, password: str | None, now: datetime, *, verified: bool
+) -> bool:
+    """Makes the member and the account; False, to be taken back, where the address is another's."""
+    assert new.email is not None, "an account has an address"
     had = await store.take_address(tx, folded(new.email), new.id)
     for handle in rules.handle_forms(new.name, new.id):
         made = await members.create(tx, replace(new, handle=handle), now)
         if made is Refusal.HANDLE_TAKEN:
             continue
         assert not isinstance(made, Refusal | Invalid), made
-        await store.add(tx, new.id, email=new.email, password=password, verified=False)
+        await store.add(tx, new.id, email=new.email, password=password, verified=verified)
         await tell(tx, [Event(new.id, "account.signed_up", now, {})])
         return had
     raise AssertionError("the last of the forms is nobody else's")
@@ -216,7 +230,7 @@ async def sign_in(
     if not may:
         return Denied.TOO_OFTEN
     fits = await passwords.fits(password, account.password if account else None)
-    if account is None or not fits:
+    if account is None or account.password is None or not fits:
         return Denied.WRONG_SIGN_IN
     renewed = account.password
     if passwords.is_outdated(renewed):
@@ -227,7 +241,7 @@ async def sign_in(
         # Changed or closed meanwhile.
         if current is None or current.password != account.password:
             return Denied.WRONG_SIGN_IN
-        if renewed != current.password:
+        if current.password is not None and renewed != current.password:
             await store.rehash(tx, account.member, before=current.password, after=renewed)
         await tried.right(tx)
         if current.two_steps_at is not None:
@@ -248,13 +262,14 @@ async def begin(
     *,
     by: Sequence[str],
     before: str,
+    by_identity: bool = False,
 ) -> SignedIn:
     """A new session for one who has shown who they are, `by` which means; that of `before` ends.
 
     A device that is not known is made known, under a new secret.
     """
     if before:
-        await sign_out(tx, before, now)
+        _ = await sign_out(tx, before, now)
     known = await store.is_device_of(tx, hash_of(browser.device), member)
     device = browser.device if known else fresh.device
     await sessions.add(
@@ -264,6 +279,7 @@ async def begin(
         sha256=hash_of(fresh.secret),
         client=browser.client,
         agent=browser.agent[:_AGENT_CHARS_MAX],
+        by_identity=by_identity,
     )
     await store.know_device(tx, hash_of(device), member)
     payload = {"session": fresh.id, "known_device": known, "by": list(by)}
@@ -271,11 +287,14 @@ async def begin(
     return SignedIn(member, fresh.secret, device)
 
 
-async def sign_out(tx: Tx, secret: str, now: datetime) -> None:
-    """Ends the session of this secret, if there is one."""
+async def sign_out(tx: Tx, secret: str, now: datetime) -> bool:
+    """Ends the session of this secret, if there is one: whether it came of the identity provider."""
     ended = await sessions.end(tx, hash_of(secret))
-    if ended is not None:
-        await _tell_ended(tx, ended[0], [ended[1]], now)
+    if ended is None:
+        return False
+    member, session, by_identity = ended
+    await _tell_ended(tx, member, [session], now)
+    return by_identity
 
 
 async def sign_out_one(tx: Tx, member: MemberId, session: str, now: datetime) -> bool:
@@ -496,10 +515,20 @@ async def set_password(
 async def _renew(tx: Tx, account: Account, link: Link, password: str) -> bool:
     if folded(account.email) != folded(link.email):
         return False
+    if account.verified_at is None:
+        # Somebody else may have signed up with the address, and left a way in behind.
+        await _close_other_ways(tx, account.member)
     await store.set_password(tx, account.member, password)
     await store.verify(tx, account.member)
     await mailboxes.works(tx, account.member)
     return True
+
+
+async def _close_other_ways(tx: Tx, member: MemberId) -> None:
+    await two_steps.turn_off(tx, member)
+    await identities.drop(tx, member)
+    for passkey in await passkeys.mine(tx, member):
+        await passkeys.drop(tx, member, passkey.id)
 
 
 async def _open(tx: Tx, link: Link, password: str) -> bool:

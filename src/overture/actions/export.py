@@ -85,6 +85,7 @@ async def _fill(
     await archive.add_json("sessions.json", own.sessions)
     await archive.add_json("passkeys.json", own.passkeys)
     await archive.add_json("contracts.json", own.contracts)
+    await archive.add_json("identities.json", own.identities)
     with archive.open("conversations.json") as file:
         sent = await _write_conversations(file, tx, member)
     for name, conversation_id, file_id in sent:
@@ -176,6 +177,7 @@ account.json        the address that you sign in with, since when your password 
 sessions.json       the browsers where you are signed in
 passkeys.json       your passkeys, by the names that you gave them
 contracts.json      what you pay for with the payment provider, as far as it is known here
+identities.json     who you are to the identity provider that you sign in through
 
 Instants are in UTC (RFC 3339). Ids name the same thing in every file.
 """

@@ -46,6 +46,10 @@ class Denied(StrEnum):
     BEGIN_AGAIN = "begin_again"
     WRONG_PASSKEY = "wrong_passkey"
     NEW_PASSKEY_FAILED = "new_passkey_failed"
+    IDENTITY_FAILED = "identity_failed"
+    IDENTITY_UNVERIFIED = "identity_unverified"
+    ADDRESS_UNVERIFIED = "address_unverified"
+    IDENTITY_TAKEN = "identity_taken"
 
     @property
     def sentence(self) -> str:
@@ -79,6 +83,19 @@ _SENTENCES = {
     Denied.NEW_PASSKEY_FAILED: Sentence(
         "The passkey could not be added: it is here already, or is not of a kind that can be used."
     ),
+    Denied.IDENTITY_FAILED: Sentence(
+        "Signing in elsewhere did not work. Try again, or take another way."
+    ),
+    Denied.IDENTITY_UNVERIFIED: Sentence(
+        "Your e-mail address is not verified where you sign in. Verify it there and try again."
+    ),
+    Denied.ADDRESS_UNVERIFIED: Sentence(
+        "Your address has an account here, but nobody has shown yet that it is theirs. Set a new "
+        "password by e-mail to make it yours, and try again."
+    ),
+    Denied.IDENTITY_TAKEN: Sentence(
+        "One of the two is linked already: this account to another sign-in, or it to another account."
+    ),
     Denied.BEGIN_AGAIN: Sentence("That took too long, or was done already. Begin again."),
 }
 
@@ -107,6 +124,26 @@ class Ceremony(StrEnum):
     NEW_PASSKEY = "new_passkey"
     PASSKEY = "passkey"
     PROVING = "proving"
+    # A browser goes to the identity provider and comes back: to sign in; to link the two; to show
+    # again who one is.
+    IDENTITY = "identity"
+    LINKING = "linking"
+    PROVING_ELSEWHERE = "proving_elsewhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Somebody as the host's identity provider knows them, and told in a way that can be believed.
+
+    `email` and `name` are empty where it did not say; `signed_in_at` is in seconds since 1970.
+    """
+
+    issuer: str
+    subject: str
+    email: str
+    email_verified: bool
+    name: str
+    signed_in_at: int | None
 
 
 # How often ----------------------------------------------------------------------------------------

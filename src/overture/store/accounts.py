@@ -36,15 +36,15 @@ class Viewer(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A member who has set a password. `password` is as `actions.passwords` made it; it alone does not
-    sign in since `two_steps_at`."""
+    """A member who can sign in. `password` is as `actions.passwords` made it, None for one who only
+    comes through the identity provider; it alone does not sign in since `two_steps_at`."""
 
     member: MemberId
     name: str
     handle: str
     email: str
     verified_at: datetime | None
-    password: str
+    password: str | None
     password_at: datetime
     two_steps_at: datetime | None
 
@@ -102,8 +102,10 @@ async def drop_address(tx: Tx, address: str, member: MemberId) -> None:
     await tx.execute("delete from emails where address = %s and member_id = %s", (address, member))
 
 
-async def add(tx: Tx, member: MemberId, *, email: str, password: str, verified: bool) -> None:
-    """Gives a member whose address was taken a password; an imported one is their own from now on."""
+async def add(
+    tx: Tx, member: MemberId, *, email: str, password: str | None, verified: bool
+) -> None:
+    """Gives a member whose address was taken an account; an imported one is their own from now on."""
     await tx.execute(_ADD, (member, email, password, verified))
     await tx.execute("update members set email = %s, claimed = true where id = %s", (email, member))
 

@@ -325,6 +325,7 @@ _ERASURE: Sequence[Any] = (
     "delete from devices where member_id = %(member)s",
     "delete from account_links where member_id = %(member)s",
     "delete from ceremonies where member_id = %(member)s",
+    "delete from identities where member_id = %(member)s",
     "delete from passkeys where member_id = %(member)s",
     "delete from code_apps where member_id = %(member)s",
     "delete from recovery_codes where member_id = %(member)s",

@@ -31,6 +31,7 @@ class Own:
     sessions: list[Row]
     passkeys: list[Row]
     contracts: list[Row]
+    identities: list[Row]
 
 
 async def own(tx: Tx, member: MemberId) -> Own:
@@ -54,6 +55,7 @@ async def own(tx: Tx, member: MemberId) -> Own:
             row | {"prices": msgspec.json.decode(row["prices"])}
             for row in await _rows(tx, _CONTRACTS, of)
         ],
+        identities=await _rows(tx, _IDENTITIES, of),
     )
 
 
@@ -184,6 +186,11 @@ _PASSKEYS = """
     from passkeys
     where member_id = %(member)s
     order by added_at, id
+"""
+_IDENTITIES = """
+    select issuer, subject, linked_at, used_at
+    from identities
+    where member_id = %(member)s
 """
 _CONVERSATIONS = """
     select i.conversation_id as id, i.kind, i.state, i.subject, i.begun as begun_by_me,

@@ -24,10 +24,18 @@ class Session:
 
 
 async def add(
-    tx: Tx, member: MemberId, *, session: str, sha256: str, client: str, agent: str
+    tx: Tx,
+    member: MemberId,
+    *,
+    session: str,
+    sha256: str,
+    client: str,
+    agent: str,
+    by_identity: bool = False,
 ) -> None:
     """Signs a browser in. `session` is the new session's id, `sha256` that of its secret, as hex."""
-    await tx.execute(_ADD, (sha256, session, member, SESSION_MAX, client, agent))
+    row = (sha256, session, member, SESSION_MAX, client, agent, by_identity)
+    await tx.execute(_ADD, row)
     await tx.execute(_DROP_OLDEST, (member, SESSIONS_MAX))
 
 
@@ -44,10 +52,10 @@ async def prove(tx: Tx, member: MemberId, session: str, sha256: str) -> bool:
     return bool(await all_rows(tx, _PROVE, (sha256, member, session)))
 
 
-async def end(tx: Tx, sha256: str) -> tuple[MemberId, str] | None:
-    """Ends the session of this secret: whose it was, and its id."""
+async def end(tx: Tx, sha256: str) -> tuple[MemberId, str, bool] | None:
+    """Ends the session of this secret: whose it was, its id, and whether it came of the provider."""
     rows = await all_rows(tx, _END, (sha256,))
-    return (rows[0][0], rows[0][1]) if rows else None
+    return rows[0][:3] if rows else None
 
 
 async def end_one(tx: Tx, member: MemberId, session: str) -> bool:
@@ -61,8 +69,8 @@ async def end_all(tx: Tx, member: MemberId, *, but: str | None = None) -> list[s
 
 
 _ADD = """
-    insert into sessions (hash, id, member_id, expires_at, client, agent)
-    values (decode(%s, 'hex'), %s, %s, now() + %s, %s, %s)
+    insert into sessions (hash, id, member_id, expires_at, client, agent, by_identity)
+    values (decode(%s, 'hex'), %s, %s, now() + %s, %s, %s, %s)
 """
 _DROP_OLDEST = """
     delete from sessions s
@@ -86,7 +94,7 @@ _PROVE = """
     where member_id = %s and id = %s
     returning id
 """
-_END = "delete from sessions where hash = decode(%s, 'hex') returning member_id, id"
+_END = "delete from sessions where hash = decode(%s, 'hex') returning member_id, id, by_identity"
 _END_ONE = "delete from sessions where member_id = %s and id = %s returning id"
 _END_ALL = """
     delete from sessions

@@ -137,9 +137,10 @@ async def sign_in(visit: Visit) -> Answer:
 
 @act("/logout", who=Who.ANYONE)
 async def sign_out(visit: Visit) -> Answer:
-    await accounts.sign_out(visit.tx, visit.cookie(SESSION_COOKIE), visit.now)
+    elsewhere = await accounts.sign_out(visit.tx, visit.cookie(SESSION_COOKIE), visit.now)
     visit.keep_cookie(SESSION_COOKIE, "")
-    return Done("/login", notice=visit.words.gettext("You are signed out."))
+    notice = visit.words.gettext("You are signed out.")
+    return Done("/login?elsewhere" if elsewhere else "/login", notice=notice)
 
 
 def _login(
@@ -157,6 +158,8 @@ def _login(
         "alert": alert,
         "next": local(then, ""),
         "passkeys": visit.site.passkeys is not None,
+        "provider": visit.site.provider and visit.site.provider.client.name,
+        "elsewhere": "elsewhere" in visit.query,
     }
     return Page("login.html", values, status=status)
 

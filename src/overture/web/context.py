@@ -10,9 +10,12 @@ from overture.actions import passkeys
 from overture.actions.lanes import Lane
 from overture.context import Shared
 from overture.core.seals import Secret
+from overture.identity import Client, Provider
 from overture.store.accounts import Viewer, sessions_of
 
 UPLOADS_AT_ONCE = 3
+# Where the identity provider sends members back to; it has to know the address.
+BACK = "/login/identity/back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Site(Shared):
     sessions: Lane[str, Viewer | None]
     public_url: str
     secret: Secret
+    # Where the host's people sign in, if it has such a place.
+    provider: Provider | None = None
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UPLOADS_AT_ONCE))
 
     @property
@@ -50,7 +55,9 @@ class Site(Shared):
         await self.sessions.drain()
 
 
-def make_site(shared: Shared, *, public_url: str, secret: Secret) -> Site:
+def make_site(
+    shared: Shared, *, public_url: str, secret: Secret, identity: Client | None = None
+) -> Site:
     db = shared.db
 
     async def look_up(presented: Sequence[str]) -> Sequence[Viewer | None]:
@@ -67,4 +74,5 @@ def make_site(shared: Shared, *, public_url: str, secret: Secret) -> Site:
         sessions=Lane(look_up),
         public_url=public_url,
         secret=secret,
+        provider=Provider(identity, public_url + BACK) if identity else None,
     )

@@ -10,6 +10,7 @@ from overture.actions import accounts, two_steps
 from overture.clock import real_now
 from overture.core.accounts import RECOVERY_CODES, Denied, grouped
 from overture.core.browsers import told_of
+from overture.store import identities
 from overture.store.db import Tx
 from overture.web.sessions import ceremony, fresh, keep_ceremony, say, status_of
 from overture.web.visit import Answer, Done, Go, Page, Visit, Who, act, page
@@ -24,7 +25,9 @@ async def security(visit: Visit) -> Answer:
     values = {
         "steps": steps,
         "passkeys": visit.site.passkeys is not None,
-        "here": told.system or told.browser or "",
+        "provider": visit.site.provider and visit.site.provider.client.name,
+        "linked": await identities.mine(visit.tx, visit.viewer.id),
+        "this_device": told.system or told.browser or "",
     }
     return Page("settings/security.html", values)
 

@@ -5,6 +5,7 @@ from overture.actions.accounts import SignedIn
 from overture.actions.proving import Proven
 from overture.clock import real_now
 from overture.core.accounts import Denied
+from overture.store import identities
 from overture.store.db import Tx
 from overture.web.sessions import (
     browser_of,
@@ -141,7 +142,15 @@ async def _confirm(
         "account": await accounts.account(tx, visit.viewer.id),
         "has_app": steps.app is not None,
         "has_passkeys": bool(steps.passkeys and visit.site.passkeys),
+        "provider": await _provider_of(visit, tx),
         "next": local(then, ""),
         "errors": errors or {},
     }
     return Page("confirm.html", values, status)
+
+
+async def _provider_of(visit: Visit, tx: Tx) -> str | None:
+    """What the identity provider is called, where the member signs in through it."""
+    provider = visit.site.provider
+    linked = provider and await identities.mine(tx, visit.viewer.id)
+    return provider.client.name if provider and linked else None
