@@ -17,6 +17,7 @@ from overture.core.replies import addresses
 from overture.core.seals import Secret
 from overture.mail.incoming import maildir, pipe
 from overture.mail.incoming.listener import listening
+from overture.mail.incoming.reading import MAIL_BYTES_MAX
 from overture.mail.incoming.returning import Returning
 from overture.mail.incoming.taking import Intake
 from overture.settings import Settings
@@ -81,7 +82,8 @@ def take_one(settings: Settings, *, recipient: str | None, sender: str | None) -
 
     What is said to whoever wrote it stands on standard output. Raises as `listen`.
     """
-    raw = sys.stdin.buffer.read()
+    # One byte more than may be tells that it is too large.
+    raw = sys.stdin.buffer.read(MAIL_BYTES_MAX + 1)
 
     async def work(intake: Intake, _returning: Returning) -> None:
         nonlocal status

@@ -13,6 +13,7 @@ from overture import ids
 from overture.actions import members, passwords
 from overture.core.browsers import Told, told_of
 from overture.core.ids import MemberId
+from overture.store import mailboxes
 from overture.store.db import all_rows
 from overture.web.sessions import local
 from tests.web.conftest import PASSWORD, PUBLIC_URL, text_of
@@ -246,6 +247,25 @@ async def test_an_address_is_verified_by_the_link_in_a_mail_once(place, mailbox)
     assert "this address is yours" in text_of(await browser.follow(answer))
     assert "Not verified" not in text_of(await browser.get("/settings/account"))
     assert (await browser.get(link)).status_code == 410
+
+
+async def test_an_address_that_mail_came_back_from_is_verified_again(place, mailbox):
+    await signed_up(place)
+    browser = await signed_in(place)
+    page = await browser.get(await link_of(mailbox))
+    await browser.post("/verify", {"link": hidden(page, "link")})
+    rows = await place.town.look(lambda tx: all_rows(tx, "select member_id from accounts"))
+    found = (await place.town.look(lambda tx: mailboxes.of(tx, [rows[0][0]])))[rows[0][0]]
+    await place.town.do(lambda tx: mailboxes.fail(tx, found, "5.1.1", place.town.now))
+    assert "came back" in text_of(await browser.get("/settings/account"))
+
+    await browser.post("/settings/account/verify")
+    page = await browser.get(await link_of(mailbox))
+    await browser.post("/verify", {"link": hidden(page, "link")})
+
+    account = text_of(await browser.get("/settings/account"))
+    assert "came back" not in account
+    assert "Not verified" not in account
 
 
 async def test_the_mail_to_verify_is_sent_again_on_request(place, mailbox):

@@ -576,6 +576,12 @@ async def account(tx: Tx, member: MemberId) -> Account:
     return found
 
 
+async def mail_fails(tx: Tx, member: MemberId) -> bool:
+    """Whether mail to the member's address came back for good."""
+    mailbox = (await mailboxes.of(tx, [member])).get(member)
+    return mailbox is not None and mailbox.failing
+
+
 async def change_password(
     db: Database,
     member: MemberId,

@@ -367,6 +367,7 @@ async def _account(
 ) -> Page:
     values = {
         "account": await accounts.account(tx, visit.viewer.id),
+        "failing": await accounts.mail_fails(tx, visit.viewer.id),
         "form": visit.form,
         "errors": errors or {},
         "least": PASSWORD_CHARS_MIN,

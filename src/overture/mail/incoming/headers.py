@@ -22,7 +22,7 @@ Part: TypeAlias = "Message[str, str]"
 
 
 VALUE_CHARS_MAX = 2_000
-_VALUES_MAX = 50
+_VALUES_MAX = 10
 
 
 def value(part: Part, name: str) -> str:

@@ -182,10 +182,11 @@ def _unsigned(lines: list[str]) -> list[str]:
 
 def _unarmoured(text: str) -> str:
     """Without the frame around a text that was signed where it stands."""
-    framed = _SIGNED.search(text)
+    start = text.find("-----BEGIN PGP SIGNED MESSAGE-----\n")
+    framed = _SIGNED.match(text, start) if start >= 0 else None
     if framed is None:
         return text
-    return text[: framed.start()] + re.sub(r"(?m)^- ", "", framed[1]) + text[framed.end() :]
+    return text[:start] + re.sub(r"(?m)^- ", "", framed[1]) + text[framed.end() :]
 
 
 def _bare(line: str) -> str:
