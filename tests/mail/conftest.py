@@ -36,12 +36,15 @@ class Taken:
 @dataclass
 class Server:
     """A mail server. `answers` has what it says to MAIL, RCPT and DATA, where that is not yes; `hangs`
-    keeps it from ever answering a DATA."""
+    keeps it from ever answering a DATA, and `hangs_for` one to these; `held` are to whom it holds any
+    right now."""
 
     port: int = 0
     taken: list[Taken] = field(default_factory=list)
     answers: Answers = field(default_factory=dict)
     hangs: bool = False
+    hangs_for: set[str] = field(default_factory=set)
+    held: list[str] = field(default_factory=list)
 
     async def handle_MAIL(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -58,8 +61,8 @@ class Server:
     async def handle_DATA(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
-        if self.hangs:
-            await asyncio.Event().wait()
+        if self.hangs or self.hangs_for.intersection(envelope.rcpt_tos):
+            await self._hold(envelope.rcpt_tos)
         if "DATA" in self.answers:
             return self.answers["DATA"]
         content = cast("bytes", envelope.content)
@@ -69,6 +72,15 @@ class Server:
         (to,) = envelope.rcpt_tos
         self.taken.append(Taken(envelope.mail_from, to, message, session.ssl is not None))
         return "250 OK"
+
+    async def _hold(self, those: list[str]) -> None:
+        """Until whoever asks goes away."""
+        self.held += those
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for each in those:
+                self.held.remove(each)
 
 
 @dataclass(frozen=True)
