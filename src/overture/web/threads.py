@@ -549,15 +549,27 @@ def _why(words: Words, o: Opened, may: Contact, name: str) -> str:
             return _("You can write again once %(name)s has written to you.") % who
         case Refusal.PENDING_INMAIL:
             return _("You can write again once %(name)s answers.") % who
-        case Refusal.CONVERSATION_CLOSED if line.state in (State.CLOSED, State.IMPORTED):
-            return _("You are not connected with %(name)s. Connect, or write an InMail.") % who
         case Refusal.CONVERSATION_CLOSED if line.state is State.WITHDRAWN:
             return _("Nothing can be answered here any more.")
-        case Refusal.CONVERSATION_CLOSED:
-            return _("This conversation is closed. You can write %(name)s a new InMail.") % who
-        case Refusal.RECIPIENT_UNAVAILABLE if not line.counterpart_name:
+        case Refusal.CONVERSATION_CLOSED | Refusal.RECIPIENT_UNAVAILABLE if (
+            not line.counterpart_name
+        ):
             return _("This member has left. What was written stays here for you.")
-        case Refusal.RECIPIENT_UNAVAILABLE:
+        case Refusal.CONVERSATION_CLOSED if _takes_letters(o) and (
+            line.state in (State.CLOSED, State.IMPORTED)
+        ):
+            return _("You are not connected with %(name)s. Connect, or write an InMail.") % who
+        case Refusal.CONVERSATION_CLOSED if _takes_letters(o):
+            return _("This conversation is closed. You can write %(name)s a new InMail.") % who
+        case Refusal.CONVERSATION_CLOSED | Refusal.RECIPIENT_UNAVAILABLE:
             return _("%(name)s can’t be written to here any more.") % who
         case _:
             return words.say(may.code.sentence)
+
+
+def _takes_letters(o: Opened) -> bool:
+    """Whether the other side can be written to anew; a block, a switch, a closed account: one no."""
+    other = o.other
+    return (
+        other is not None and other.accepts_inmail and not (other.closed or o.pair.blocked_writer)
+    )
