@@ -14,10 +14,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from overture import app
-from overture.actions import auditing, payments, reminders, watching, webhooks
+from overture.actions import auditing, notifying, payments, reminders, watching, webhooks
 from overture.app import Installation
 from overture.core.jobs import Job, NewJob, Outcome
 from overture.core.policy import PolicyBook
+from overture.core.replies import addresses
 from overture.core.webhooks import host_name
 from overture.jobs.maker import READER, UNMADE, Maker, Making
 from overture.jobs.runner import Outside, Queue, Runner, Within
@@ -158,7 +159,15 @@ def make_runner(installation: Installation, means: Means) -> Runner:
     allowed_hosts = frozenset(map(host_name, means.webhook_allow_hosts))
     deliveries = Deliveries(installation.db, allowed_hosts)
     post, head = post_of(means), letterhead_of(means)
-    outgoing = Outgoing(installation.db, installation.clock, post, head)
+    outgoing = Outgoing(
+        db=installation.db,
+        clock=installation.clock,
+        book=book,
+        secret=installation.secret,
+        post=post,
+        head=head,
+        replies=addresses(means.reply_address) if means.reply_address else None,
+    )
     to_operator = ToOperator(installation.db, installation.clock, post, head, means.operator_email)
     # As long as a mail server may take for all of its steps.
     mail_seconds = 4 * means.smtp.seconds if means.smtp else 60
@@ -185,7 +194,7 @@ def make_runner(installation: Installation, means: Means) -> Runner:
         return await maker.anew(tx, jobs)
 
     # Endpoints are locked before the audit log, as by whoever deletes one.
-    makings: list[Making] = [webhooks.plan, audit, plan_reminders, plan_watches]
+    makings: list[Making] = [webhooks.plan, audit, plan_reminders, plan_watches, notifying.plan]
     always: dict[str, Queue] = {
         reminders.QUEUE: Within(remind),
         watching.QUEUE: Within(look),
@@ -193,6 +202,9 @@ def make_runner(installation: Installation, means: Means) -> Runner:
         mails.QUEUE: Outside(outgoing.account_letter, seconds=mail_seconds),
         mails.TO_OPERATOR: Outside(to_operator.letter, seconds=mail_seconds),
         webhooks.ENDINGS: Within(webhooks.clear, at_once=1),
+        notifying.QUEUE: Outside(outgoing.notice, seconds=mail_seconds),
+        notifying.SAFETY: Outside(outgoing.notice, seconds=mail_seconds),
+        notifying.DIGEST: Outside(outgoing.digest, seconds=mail_seconds),
     }
     if means.payments is not None:
         setup, db, clock = means.payments, installation.db, installation.clock

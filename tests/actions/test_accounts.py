@@ -157,12 +157,16 @@ async def verifies(town):
     return await town.db.writing(lambda tx: _verify(tx, town.now))
 
 
+async def _follow(tx, secret, now):
+    return await accounts.verify(tx, secret, ids.new(), now, language="en")
+
+
 async def _verify(tx, now):
     wanted = await next_one(tx)
     secret = ids.new_secret()
     await accounts.letter(tx, wanted, secret)
     await tx.execute("delete from mails")
-    return await accounts.verify(tx, secret, now)
+    return await _follow(tx, secret, now)
 
 
 # Signing up and in ------------------------------------------------------------------------------
@@ -595,12 +599,10 @@ async def test_a_link_serves_its_own_purpose_alone(town):
     to_reset = await link(town)
 
     assert await sets_password(town, to_verify) is Denied.LINK_GONE
-    verified = await town.db.writing(lambda tx: accounts.verify(tx, to_reset, town.now))
+    verified = await town.db.writing(lambda tx: _follow(tx, to_reset, town.now))
     assert verified is Denied.LINK_GONE
     # Neither try used them up.
-    assert isinstance(
-        await town.db.writing(lambda tx: accounts.verify(tx, to_verify, town.now)), str
-    )
+    assert isinstance(await town.db.writing(lambda tx: _follow(tx, to_verify, town.now)), str)
 
 
 async def test_looking_at_a_link_does_not_use_it_up(town, ada):
@@ -617,7 +619,7 @@ async def test_following_the_link_of_the_first_mail_verifies_the_address(town):
     assert await rows(town, "select verified_at from accounts") == [(None,)]
 
     secret = await link(town)
-    await town.db.writing(lambda tx: accounts.verify(tx, secret, town.now))
+    await town.db.writing(lambda tx: _follow(tx, secret, town.now))
 
     ((verified,),) = await rows(town, "select verified_at is not null from accounts")
     assert verified
@@ -758,7 +760,7 @@ async def test_another_address_is_the_accounts_once_its_mail_was_read(town, ada)
     (letter,) = await post(town)
     assert (letter.kind, letter.to) == (Mail.EMAIL, "new@example.org")
 
-    assert await town.db.writing(lambda tx: accounts.verify(tx, letter.secret, town.now)) == ada
+    assert await town.db.writing(lambda tx: _follow(tx, letter.secret, town.now)) == ada
 
     assert await signs_in(town) is Denied.WRONG_SIGN_IN
     assert isinstance(await signs_in(town, "new@example.org"), SignedIn)
@@ -766,6 +768,22 @@ async def test_another_address_is_the_accounts_once_its_mail_was_read(town, ada)
     # The old one is free.
     await signs_up(town, name="Another Ada", password="quite another 1")
     assert isinstance(await signs_in(town, password="quite another 1"), SignedIn)
+
+
+@pytest.mark.parametrize("verified", [True, False])
+async def test_the_address_before_is_told_of_it_where_it_was_shown_to_be_theirs(
+    town, ada, verified
+):
+    when = "now()" if verified else "null"
+    await town.do(lambda tx: tx.execute(f"update accounts set verified_at = {when}"))
+    ((before,),) = await rows(town, "select email from accounts")
+    await changes_email(town, ada, "new@example.org")
+    (letter,) = await post(town)
+
+    await town.db.writing(lambda tx: _follow(tx, letter.secret, town.now))
+
+    told = [(each.kind, each.to, each.secret) for each in await post(town)]
+    assert told == ([(Mail.MOVED, before, None)] if verified else [])
 
 
 async def test_an_address_that_is_anothers_cannot_be_changed_to_and_nobody_is_told(town, ada):
@@ -784,7 +802,7 @@ async def test_an_address_that_was_taken_meanwhile_is_not_changed_to(town, ada):
     secret = await link(town)
     await signs_up(town, name="Eve", email="new@example.org")
 
-    verified = await town.db.writing(lambda tx: accounts.verify(tx, secret, town.now))
+    verified = await town.db.writing(lambda tx: _follow(tx, secret, town.now))
 
     assert verified is Denied.LINK_GONE
     assert isinstance(await signs_in(town), SignedIn)

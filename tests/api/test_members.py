@@ -177,6 +177,22 @@ async def test_preferences_are_the_documented_five(site, ada):
     assert_no(no, 422, "invalid", "accept_inmail")
 
 
+async def test_what_comes_by_mail_is_chosen_beside_the_documented_five(site, ada):
+    before = said(await ada.get("/me/preferences/email"))
+    kinds = ("inmail", "answers", "messages", "network", "credits", "plans")
+
+    assert before == {"email_notifications": True, "daily_digest": False} | dict.fromkeys(
+        kinds, True
+    )
+    changes = {"daily_digest": True, "messages": False}
+    assert said(await ada.patch("/me/preferences/email", changes)) == before | changes
+    assert said(await ada.patch("/me/preferences/email", {"messages": True}))["daily_digest"]
+    assert said(await ada.patch("/me/preferences", {"email_notifications": False}))
+    assert not said(await ada.get("/me/preferences/email"))["email_notifications"]
+    no = await ada.patch("/me/preferences/email", {"security": False})
+    assert_no(no, 422, "invalid", "security")
+
+
 async def test_what_needs_a_member_asks_for_one(site, ada):
     for path in ("/me", "/me/preferences", "/connections", "/blocks"):
         assert_no(await site.operator.get(path), 400, "act_as_required")

@@ -148,6 +148,13 @@ class Network:
 
         return f"/answer/{self.do(seal)}" + (f"?with={answer}" if answer else "")
 
+    def unsubscribe_link(self, member: Member, kind: str) -> str:
+        """Where a mail leads to for who wants no more like it."""
+        secret = self.do(installation.secret)
+        assert secret
+        seal = seals.for_unsubscribing(secret, member=member.id, kind=kind)
+        return f"/unsubscribe/{seal}"
+
     def answers(self, member: Member, conversation: ConversationId, outcome: Any) -> None:
         self.act(Respond(member.id, conversation, outcome))
 

@@ -84,6 +84,10 @@ def answer_link(who: str, where: str, answer: str = "") -> Callable[[Network], s
     return path
 
 
+def unsubscribe_link(who: str, kind: str) -> Callable[[Network], str]:
+    return lambda network: network.unsubscribe_link(network.known(who), kind)
+
+
 CHAT = thread(
     FIGARO, "i.state = 'accepted' and i.begun and i.kind = 'inmail' and i.read_number > 3"
 )
@@ -234,6 +238,8 @@ SCENES = (
     Scene("answer-link-quick", answer_link(ROSINA, REQUEST, "no_thanks"), None),
     Scene("answer-link-answered", answer_link(ROSINA, ANSWERED), None),
     Scene("answer-link-gone", "/answer/gone", None),
+    Scene("unsubscribe", unsubscribe_link(ROSINA, "inmail"), None),
+    Scene("unsubscribe-all", unsubscribe_link(ROSINA, "everything"), None),
     Scene("offline", "/offline", None),
     Scene("no-such-page", "/no-such-page"),
     Scene("inbox", "/inbox", FIGARO),

@@ -18,6 +18,10 @@ import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from overture.mail.smtp import Smtp
+from overture.store import installation
+from tests.cast import SIGN_UP, town_in
+from tests.mail.town import Mailtown
+from tests.work import runner_in
 
 # What a server answers to a step instead of doing it: by the step's name in the handler.
 Answers = dict[str, str]
@@ -171,22 +175,11 @@ def smtp_to(certificates: Certificates) -> Callable[..., Smtp]:
     return to
 
 
-def mails_in(folder: Path) -> list[EmailMessage]:
-    """What was written into a folder, in the order of the names."""
-    return [
-        cast("EmailMessage", message_from_bytes(file.read_bytes(), policy=default))
-        for file in sorted(folder.glob("*.eml"))
-    ]
-
-
-def text_of(mail: EmailMessage) -> str:
-    """What a person reads who reads plain text."""
-    body = mail.get_body(("plain",))
-    assert body is not None
-    return cast("str", body.get_content())
-
-
-def html_of(mail: EmailMessage) -> str:
-    body = mail.get_body(("html",))
-    assert body is not None
-    return cast("str", body.get_content())
+@pytest.fixture
+async def mailtown(database_url: str, tmp_path: Path) -> AsyncIterator[Mailtown]:
+    """A town whose mails can be answered, and lie in a folder."""
+    async with town_in(database_url) as town:
+        await town.do(lambda tx: installation.set_test_clock(tx, SIGN_UP))
+        folder = tmp_path / "mail"
+        runner = runner_in(town, folder, reply_address="r+*@inmail.example.org")
+        yield Mailtown(town, folder, runner)

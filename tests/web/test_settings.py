@@ -10,13 +10,18 @@ from zipfile import ZipFile
 import httpx
 import pytest
 
-from overture.actions import network
+from overture.actions import closing, members, network
 from overture.actions.inbox import read, thread
+from overture.core import seals
 from overture.core.ids import ConversationId, MemberId
+from overture.core.notifying import CHOICES, Kind
 from overture.core.refusals import Refusal
+from overture.core.seals import Secret
 from overture.core.sending import Done, Start
 from overture.store.inbox import Thread
+from overture.store.members import MailPreferences
 from tests.web.conftest import Browser, Place, text_of
+from tests.work import SECRET
 
 PAGES = ("display", "inmail", "privacy", "notifications", "data")
 
@@ -242,3 +247,103 @@ async def test_who_leaves_has_left(place: Place) -> None:
 
     assert left.headers["location"] == "/login"
     assert (await ada.get("/settings/data")).headers["location"].startswith("/login")
+
+
+# Mails --------------------------------------------------------------------------------------------
+
+
+def unsubscribe_link(member: MemberId, kind: str) -> str:
+    return f"/unsubscribe/{seals.for_unsubscribing(SECRET, member=member, kind=kind)}"
+
+
+async def chosen(place: Place, member: MemberId) -> MailPreferences:
+    found = await place.town.look(lambda tx: members.mail_preferences(tx, member))
+    assert isinstance(found, MailPreferences)
+    return found
+
+
+async def test_which_mails_come_is_chosen_by_kind_and_for_all(place: Place) -> None:
+    ada = await place.member("ada")
+    before = await ada.get("/settings/notifications")
+    assert all(checked(before, kind) for kind in CHOICES)
+    assert 'name="security"' not in before.text
+
+    form = {"email_notifications": "on", "how": "daily", "inmail": "on", "credits": "on"}
+    page = await ada.follow(await ada.post("/settings/notifications", form))
+
+    assert [kind for kind in CHOICES if checked(page, kind)] == [Kind.INMAIL, Kind.CREDITS]
+    assert (await chosen(place, me(ada))).daily
+    assert (await chosen(place, me(ada))).on
+
+
+async def test_who_has_not_shown_their_address_is_told_that_no_mails_come(place: Place) -> None:
+    ada = await place.member("ada")
+    sentence = "Mails come once you have shown that your address is yours."
+    assert sentence not in text_of(await ada.get("/settings/notifications"))
+
+    await place.town.do(lambda tx: tx.execute("update accounts set verified_at = null"))
+
+    assert sentence in text_of(await ada.get("/settings/notifications"))
+
+
+async def test_a_link_in_a_mail_ends_mails_of_its_kind_after_one_more_press(place: Place) -> None:
+    ada = me(await place.member("ada"))
+    anyone = place.browser()
+    link = unsubscribe_link(ada, "messages")
+
+    page = await anyone.get(link)
+    assert "Messages that you have not read" in text_of(page)
+    assert (await chosen(place, ada)).silent == frozenset()
+    done = await anyone.post(link)
+
+    assert "You get no more such mails" in text_of(done)
+    assert (await chosen(place, ada)).silent == {Kind.MESSAGES}
+    assert (await chosen(place, ada)).on
+
+
+async def test_a_mail_program_ends_them_with_one_request_of_its_own(place: Place) -> None:
+    """RFC 8058: no cookie, no page of ours, and the same once more."""
+    ada = me(await place.member("ada"))
+    program = place.browser().http
+    form = {"List-Unsubscribe": "One-Click"}
+
+    for _ in range(2):
+        answer = await program.post(unsubscribe_link(ada, "inmail"), data=form)
+        assert answer.status_code == 200
+
+    assert (await chosen(place, ada)).silent == {Kind.INMAIL}
+
+
+async def test_the_link_of_a_digest_ends_all_mails(place: Place) -> None:
+    ada = me(await place.member("ada"))
+
+    await place.browser().post(unsubscribe_link(ada, "everything"))
+
+    assert not (await chosen(place, ada)).on
+
+
+async def test_a_link_that_was_made_up_ends_nothing(place: Place) -> None:
+    ada = me(await place.member("ada"))
+    link = unsubscribe_link(ada, "inmail")
+    other = seals.for_unsubscribing(
+        Secret(b"another installation's own secret"), member=ada, kind="inmail"
+    )
+
+    for seal in (
+        link[:-1] + ("a" if link[-1] != "a" else "b"),
+        "/unsubscribe/x",
+        f"/unsubscribe/{other}",
+    ):
+        assert (await place.browser().get(seal)).status_code == 404
+        assert (await place.browser().post(seal)).status_code == 404
+
+    assert (await chosen(place, ada)).silent == frozenset()
+
+
+async def test_the_link_of_one_who_has_left_says_the_same(place: Place) -> None:
+    ada = me(await place.member("ada"))
+    await place.town.do(lambda tx: closing.close(tx, ada, place.town.now, place.town.book))
+
+    answer = await place.browser().post(unsubscribe_link(ada, "inmail"))
+
+    assert "You get no more such mails" in text_of(answer)

@@ -27,10 +27,12 @@ from overture.actions.accounts import Letter, Mail
 from overture.core import seals
 from overture.core.accounts import Denied, Purpose
 from overture.core.ids import ConversationId, InvitationId, MemberId, MessageId
+from overture.core.notifying import Kind
 from overture.core.policy import Outcome
 from overture.core.refusals import Refusal
 from overture.core.sending import Done, Respond, Start, Withdraw, Write
-from overture.mail import letters
+from overture.mail import letters, notices
+from overture.mail.notices import Desk, Notice
 from overture.mail.page import page
 from overture.mail.plain import plain
 from overture.mail.said import Said
@@ -39,7 +41,8 @@ from overture.store.boxes import Folder
 from overture.store.db import Tx
 from overture.web import render
 from overture.web.app import handlers
-from tests.cast import POLICIES, SIGN_UP
+from tests.cast import POLICIES, SIGN_UP, policy
+from tests.mail.samples import NOW, TELLINGS
 from tests.web.conftest import PASSWORD, Browser, Place
 from tests.work import SECRET
 
@@ -272,6 +275,11 @@ async def test_no_page_says_anything_in_english_alone(place: Place, marked: None
             statuses.setdefault(path, []).append(answer.status_code)
             if english := _english(answer.text):
                 found[address] = english
+    for address in _unsubscribe_links(life):
+        answer = await life.nobody.post(address)
+        assert answer.status_code == 200
+        if english := _english(answer.text):
+            found["POST " + address] = english
     for address, form, expected in REFUSED:
         browser = life.me if address.startswith(OF_A_MEMBER) else life.nobody
         browser = {"/login/code": life.halfway, "/login/recovery": life.halfway}.get(
@@ -316,11 +324,36 @@ def test_no_mail_about_an_account_says_anything_in_english_alone(kind: Mail, mar
     assert english_in(letters.said(letter, words.words_of("ar", "UTC"))) == []
 
 
+def notices_in(language: str) -> list[Notice]:
+    """One of every kind, and a digest of those that can be in one."""
+    here = words.words_of(language, "UTC")
+    desk = Desk(here, policy("seed").at(NOW), SECRET, NOW, answerable=True)
+    daily = [each for each in TELLINGS if each.kind not in (Kind.PLANS, Kind.SECURITY)]
+    return [
+        *(notices.notice(each, "1", desk) for each in TELLINGS),
+        notices.digest(daily, "2025-02-03", desk),
+    ]
+
+
+def test_no_notice_says_anything_in_english_alone(marked: None):
+    found = {each.said.heading: english_in(each.said) for each in notices_in("ar")}
+
+    assert {heading: english for heading, english in found.items() if english} == {}
+
+
+def test_every_notice_is_translated():
+    for language in OTHERS:
+        for here, english in zip(notices_in(language), notices_in("en"), strict=True):
+            assert here.said.heading != english.said.heading
+            assert here.said.why != english.said.why
+            assert "%(" not in plain(here.said, "") + plain(english.said, "")
+
+
 def english_in(said: Said) -> list[str]:
     """What a mail says in English alone, in either of its forms."""
     url = "https://11.example"
     here = words.words_of("ar", "UTC")
-    plainly = re.sub(rf"{url}\S+", "", f"{said.subject}\n{plain(said, url)}")
+    plainly = re.sub(rf"{url}\S+", "", f"{said.subject.removeprefix('Re: ')}\n{plain(said, url)}")
     return _english(plainly) + _english(page(said, here, url))
 
 
@@ -457,6 +490,8 @@ def _addresses(path: str, life: Life) -> list[tuple[Browser, str]]:
         sealed = [f"/answer/{_answer_seal(life, each)}" for each in life.conversations]
         chosen = [f"{sealed[0]}?with={each}" for each in ("accept", "decline", "interested")]
         return [(nobody, each) for each in (*sealed, *chosen, "/answer/x")]
+    if path == "/unsubscribe/{seal}":
+        return [(nobody, each) for each in (*_unsubscribe_links(life), "/unsubscribe/x")]
     more = {
         "/compose": ["/compose?to=nobody-at-all", *(f"/compose?to={each}" for each in handles)],
         "/compose/people": ["/compose/people?q=2", "/compose/people?q=Ω"],
@@ -492,6 +527,13 @@ def _answer_seal(life: Life, conversation: ConversationId) -> str:
         # Without microseconds: a seal has whole seconds.
         until=SIGN_UP + timedelta(days=3650),
     )
+
+
+def _unsubscribe_links(life: Life) -> list[str]:
+    me = life.me.id
+    assert me
+    found = [seals.for_unsubscribing(SECRET, member=me, kind=each) for each in ("inmail", "all")]
+    return [f"/unsubscribe/{seal}" for seal in found]
 
 
 OF_A_MEMBER = ("/settings", "/profile", "/comp", "/confirm")

@@ -24,7 +24,7 @@ from overture.store.db import all_rows
 from overture.store.webhooks import Outcome
 from overture.webhooks.delivery import AT_ONCE
 from tests.cast import SIGN_UP
-from tests.mail.conftest import html_of, mails_in, text_of
+from tests.mail.town import html_of, mails_in, text_of
 from tests.webhooks.conftest import Got, Receiver, Told, answering, hang, hang_up, receiving
 from tests.work import runner_in
 

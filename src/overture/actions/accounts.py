@@ -58,6 +58,8 @@ class Mail(StrEnum):
     # The address has an account here already.
     KNOWN = "known"
     RESET = "reset"
+    # To the address that was theirs: another one is now.
+    MOVED = "moved"
     # The member was imported, or made by the operator, and has no password yet.
     CLAIM = "claim"
     OPEN = "open"
@@ -422,6 +424,9 @@ async def letter(tx: Tx, wanted: Wanted, secret: str) -> Letter | None:
             return mine and await _with_link(tx, Mail.EMAIL, mine, wanted.address, secret)
         case Mail.KNOWN:
             return account and Letter(Mail.KNOWN, account.email, account.name, None)
+        case Mail.MOVED:
+            mine = await store.of(tx, wanted.member) if wanted.member else None
+            return mine and Letter(Mail.MOVED, wanted.address, mine.name, None)
         case Mail.CLAIM | Mail.OPEN:
             raise AssertionError("these are what a RESET turns out to be")
 
@@ -438,10 +443,13 @@ async def asked(tx: Tx, secret: str) -> Asked | None:
     return waiting and Asked(link.purpose, waiting.name, link.email, opens=True)
 
 
-async def verify(tx: Tx, secret: str, now: datetime) -> MemberId | Denied:
+async def verify(
+    tx: Tx, secret: str, mail: str, now: datetime, *, language: str
+) -> MemberId | Denied:
     """Whoever follows the link has read a mail to the address: it is theirs.
 
-    The link of a change of address makes that one the account's.
+    The link of a change of address makes that one the account's. The one before it gets a mail about
+    that, of the id `mail`, if it had been shown to be theirs.
     """
     link = await links.use(tx, hash_of(secret), [Purpose.VERIFY, Purpose.EMAIL])
     account = await store.of(tx, link.member, lock=True) if link else None
@@ -459,6 +467,9 @@ async def verify(tx: Tx, secret: str, now: datetime) -> MemberId | Denied:
     before = folded(account.email)
     if before != folded(link.email):
         await store.drop_address(tx, before, account.member)
+        if account.verified_at is not None:
+            moved = Wanted(mail, Mail.MOVED.value, account.email, account.member, language)
+            await mails.want(tx, moved, now)
     await store.change_email(tx, account.member, link.email)
     await mailboxes.works(tx, account.member)
     await links.drop(tx, account.member)

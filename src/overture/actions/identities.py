@@ -127,6 +127,7 @@ async def _open_and_link(
             return Denied.IDENTITY_UNVERIFIED
         await account_store.add(tx, member, email=email, password=None, verified=verified)
         await tell(tx, [Event(member, "account.opened", now, {})])
+        return await _link(tx, member, identity, now, opens=True)
     return await _link(tx, member, identity, now)
 
 
@@ -144,7 +145,7 @@ async def _join(tx: Tx, identity: Identity, newcomer: Newcomer, now: datetime) -
     if not await accounts.join(tx, made, None, now, verified=True):
         # Somebody signed up with it meanwhile.
         raise Conflict
-    await _link(tx, made.id, identity, now)
+    await _link(tx, made.id, identity, now, opens=True)
     return made.id
 
 
@@ -155,10 +156,13 @@ async def link(tx: Tx, member: MemberId, identity: Identity, now: datetime) -> M
     return await _link(tx, member, identity, now)
 
 
-async def _link(tx: Tx, member: MemberId, identity: Identity, now: datetime) -> MemberId | Denied:
+async def _link(
+    tx: Tx, member: MemberId, identity: Identity, now: datetime, *, opens: bool = False
+) -> MemberId | Denied:
+    """`opens`: the account begins with it."""
     if not await store.link(tx, member, identity):
         return Denied.IDENTITY_TAKEN
-    await tell(tx, [Event(member, "account.identity_linked", now, {})])
+    await tell(tx, [Event(member, "account.identity_linked", now, {"opens": opens})])
     return member
 
 

@@ -1,20 +1,22 @@
 """What a member, or the operator, does with accounts: make, show, find, change."""
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
 from overture.actions.fields import Fields, Invalid, time_zone
 from overture.core import text
 from overture.core.ids import MemberId
+from overture.core.notifying import CHOICES, Kind
 from overture.core.refusals import Refusal
 from overture.core.sending import Event
 from overture.core.text import BadText
 from overture.store import accounts
 from overture.store import members as store
 from overture.store.db import Tx
-from overture.store.members import Display, Member, Preferences, Profile
+from overture.store.members import Display, MailPreferences, Member, Preferences, Profile
 from overture.store.outbox import tell
 from overture.store.pages import Page
 
@@ -64,6 +66,15 @@ class PreferenceChanges:
     receipts_and_typing: bool | None = None
     email_notifications: bool | None = None
     time_zone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MailChanges:
+    """What is to change of what a member is told by mail; None, and a kind left out, stay."""
+
+    on: bool | None = None
+    daily: bool | None = None
+    kinds: Mapping[Kind, bool] = field(default_factory=dict[Kind, bool])
 
 
 async def create(tx: Tx, new: NewMember, now: datetime) -> Profile | Refusal | Invalid:
@@ -188,6 +199,37 @@ async def change_preferences(
         await store.change_preferences(tx, member, after)
         await tell(tx, [Event(member, "preferences.changed", now, {})])
     return after
+
+
+async def mail_preferences(tx: Tx, member: MemberId) -> MailPreferences | Refusal:
+    return await store.mail_preferences(tx, member) or Refusal.NO_SUCH_MEMBER
+
+
+async def change_mail_preferences(
+    tx: Tx, member: MemberId, changes: MailChanges, now: datetime
+) -> MailPreferences | Refusal:
+    """Changes what the member is told by mail. Mails that an account needs come in any case."""
+    before = await store.mail_preferences(tx, member, lock=True)
+    if before is None:
+        return Refusal.NO_SUCH_MEMBER
+    wanted = {kind: kind not in before.silent for kind in CHOICES} | dict(changes.kinds)
+    after = MailPreferences(
+        on=_or(changes.on, before.on),
+        daily=_or(changes.daily, before.daily),
+        silent=frozenset(kind for kind in CHOICES if not wanted[kind]),
+    )
+    if after != before:
+        await store.change_mail_preferences(tx, member, after)
+        await tell(tx, [Event(member, "preferences.changed", now, {})])
+    return after
+
+
+async def unsubscribe(tx: Tx, member: MemberId, kind: str, now: datetime) -> bool:
+    """Ends mails of a kind, or all where it is none that can be chosen. False for a closed account."""
+    changes = MailChanges(on=False)
+    if kind in CHOICES:
+        changes = MailChanges(kinds={Kind(kind): False})
+    return not isinstance(await change_mail_preferences(tx, member, changes, now), Refusal)
 
 
 async def display(tx: Tx, member: MemberId) -> Display | Refusal:

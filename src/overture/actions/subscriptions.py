@@ -63,6 +63,11 @@ class SubscriptionView:
     next_grant: NextGrant | None
     lots: tuple[LotView, ...]
 
+    @property
+    def empties_at(self) -> datetime | None:
+        """When a cancel or a downgrade that waits takes what is left; None where none does."""
+        return self.ends_at or (self.renews_at if self.next_plan else None)
+
 
 @dataclass(frozen=True, slots=True)
 class Premium:
@@ -224,16 +229,28 @@ def premium_until(accounts: Sequence[Account], now: datetime, book: PolicyBook) 
 def _events(
     account: Account, told: SubscriptionChange, entries: tuple[credits.Entry, ...], now: datetime
 ) -> list[Event]:
-    subscription: dict[str, object] = {
-        "pool": account.pool,
-        "plan": told.subscription.plan,
-        "status": told.subscription.status,
-        "next_plan": told.subscription.next_plan,
-    }
-    events = [Event(account.owner, "subscription.changed", now, subscription)]
+    view = told.subscription
+    began = view.status is Status.ACTIVE and view.since == now
+    events = [subscription_changed(account, view.plan, view.status, now, began=began)]
     if entries:
         events.append(credits_changed(Change(account, entries), now))
     return events
+
+
+def subscription_changed(
+    account: Account, plan: str, status: Status, now: datetime, *, began: bool
+) -> Event:
+    """Tells that a subscription is another now, by a wish or because what waited has come; `began` says
+    that the plan began with it. `plan` is the one that was there, where it has ended."""
+    held = account.subscription
+    payload: dict[str, object] = {
+        "pool": account.pool,
+        "plan": plan,
+        "status": status,
+        "next_plan": None if held is None else held.next_plan,
+        "began": began,
+    }
+    return Event(account.owner, "subscription.changed", now, payload)
 
 
 def _told(decided: _Decided, now: datetime, book: PolicyBook) -> SubscriptionChange:

@@ -52,7 +52,8 @@ class CreditsChanged(msgspec.Struct, frozen=True):
 
 
 class SubscriptionChanged(msgspec.Struct, frozen=True):
-    """A member chose or canceled a plan; `next_plan` is what a waiting downgrade leads to."""
+    """A member chose or canceled a plan, or what waited for the period's end has come; `next_plan` is
+    what a waiting downgrade leads to."""
 
     member_id: MemberId
     pool: str

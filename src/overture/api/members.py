@@ -7,13 +7,14 @@ from msgspec import UNSET, Meta, UnsetType
 from overture import ids
 from overture.actions import members as actions
 from overture.actions.fields import Invalid
-from overture.actions.members import NewMember, PreferenceChanges, ProfileChanges
+from overture.actions.members import MailChanges, NewMember, PreferenceChanges, ProfileChanges
 from overture.api.operation import Call, Who, operation
 from overture.api.wire import LINE, NOT_BLANK_LINE, TEXT, In, Out, Page, PageQuery, page_out
 from overture.core.ids import MemberId
+from overture.core.notifying import CHOICES
 from overture.core.refusals import Refusal
 from overture.core.text import ABOUT_CHARS_MAX, HEADLINE_CHARS_MAX, NAME_CHARS_MAX
-from overture.store.members import InvitationSeen, Preferences, Profile, Relation
+from overture.store.members import InvitationSeen, MailPreferences, Preferences, Profile, Relation
 
 T = TypeVar("T")
 
@@ -80,6 +81,36 @@ class PreferenceChangesIn(In):
     receipts_and_typing: bool | UnsetType = UNSET
     email_notifications: bool | UnsetType = UNSET
     time_zone: TimeZone | UnsetType = UNSET
+
+
+class EmailPreferencesOut(Out):
+    """What comes to the member by e-mail: of which kinds, each by itself or in a `daily_digest`.
+
+    `email_notifications` is the switch for all of them, the same as in the preferences. Mails that an
+    account needs, and those about its safety, come in any case.
+    """
+
+    email_notifications: bool
+    daily_digest: bool
+    inmail: bool
+    answers: bool
+    messages: bool
+    network: bool
+    credits: bool
+    plans: bool
+
+
+class EmailPreferenceChangesIn(In):
+    """What is to change; what is left out stays."""
+
+    email_notifications: bool | UnsetType = UNSET
+    daily_digest: bool | UnsetType = UNSET
+    inmail: bool | UnsetType = UNSET
+    answers: bool | UnsetType = UNSET
+    messages: bool | UnsetType = UNSET
+    network: bool | UnsetType = UNSET
+    credits: bool | UnsetType = UNSET
+    plans: bool | UnsetType = UNSET
 
 
 class ProfileOut(Out):
@@ -242,6 +273,39 @@ async def change_preferences(
     return preferences_out(changed) if isinstance(changed, Preferences) else changed
 
 
+@operation(
+    "GET",
+    "/me/preferences/email",
+    summary="What comes to the caller by e-mail",
+    tag=TAG,
+    refusals={Refusal.NO_SUCH_MEMBER: 404},
+)
+async def email_preferences(call: Call) -> EmailPreferencesOut | Refusal:
+    found = await actions.mail_preferences(call.tx, call.viewer)
+    return found if isinstance(found, Refusal) else email_preferences_out(found)
+
+
+@operation(
+    "PATCH",
+    "/me/preferences/email",
+    summary="Change what comes to the caller by e-mail",
+    tag=TAG,
+    refusals={Refusal.NO_SUCH_MEMBER: 404},
+)
+async def change_email_preferences(
+    call: Call, body: EmailPreferenceChangesIn
+) -> EmailPreferencesOut | Refusal:
+    """They hold for what is not told yet, too."""
+    wanted = {kind: getattr(body, kind) for kind in CHOICES}
+    changes = MailChanges(
+        on=_given(body.email_notifications),
+        daily=_given(body.daily_digest),
+        kinds={kind: on for kind, on in wanted.items() if on is not UNSET},
+    )
+    done = await actions.change_mail_preferences(call.tx, call.viewer, changes, call.now)
+    return done if isinstance(done, Refusal) else email_preferences_out(done)
+
+
 def profile_out(profile: Profile) -> ProfileOut:
     private = profile.private
     return ProfileOut(
@@ -272,6 +336,14 @@ def preferences_out(preferences: Preferences) -> PreferencesOut:
         receipts_and_typing=preferences.receipts_and_typing,
         email_notifications=preferences.email_notifications,
         time_zone=preferences.time_zone,
+    )
+
+
+def email_preferences_out(preferences: MailPreferences) -> EmailPreferencesOut:
+    return EmailPreferencesOut(
+        email_notifications=preferences.on,
+        daily_digest=preferences.daily,
+        **{kind.value: kind not in preferences.silent for kind in CHOICES},
     )
 
 

@@ -313,6 +313,11 @@ def next_grant(account: Account, now: datetime, book: PolicyBook) -> tuple[datet
     return None
 
 
+def had_waited(entry: Entry) -> bool:
+    """Whether this is a refund that had waited for room, and entered now."""
+    return entry.kind is Kind.REFUND and entry.reason == Reason.DEFERRED
+
+
 def lost_by(change: Change, book: PolicyBook) -> tuple[int, int]:
     """Credits and deferred refunds that a plan change or cancel forfeits, at once or when it comes.
 

@@ -570,7 +570,8 @@ class Desk:
 
 
 def credits_changed(change: credits.Change, now: datetime) -> Event:
-    """Tells that an account changed; `opened` says that credits came, which are to die one day."""
+    """Tells that an account changed; `opened` says that credits came, which are to die one day, and
+    `entered` names the entries of refunds that had waited for room."""
     account = change.account
     opened = any(entry.expires_at is not None for entry in change.entries)
     payload: dict[str, object] = {
@@ -578,6 +579,8 @@ def credits_changed(change: credits.Change, now: datetime) -> Event:
         "balance": account.balance,
         "opened": opened,
     }
+    if opened and (entered := [e.number for e in change.entries if credits.had_waited(e)]):
+        payload["entered"] = entered
     return Event(account.owner, "credits.changed", now, payload)
 
 

@@ -11,17 +11,17 @@ def said(letter: Letter, words: Words) -> Said:
     subject, why, label, path, then = _said(letter, words)
     _ = words.gettext
     hello = _("Hello %(name)s,") % {"name": letter.name}
-    link = Buttons([Button(label, path, main=True)])
+    link = [Buttons([Button(label, path, main=True)])] if path else []
     return Said(
         subject=subject,
         preview=why,
         heading=subject,
-        parts=[Text(hello), Text(why), link, Text(" ".join(then))],
+        parts=[Text(hello), Text(why), *link, Text(" ".join(then))],
         why=_("This mail is about your account here, so it has no unsubscribe link."),
     )
 
 
-def _said(letter: Letter, words: Words) -> tuple[str, str, str, str, Sequence[str]]:
+def _said(letter: Letter, words: Words) -> tuple[str, str, str, str | None, Sequence[str]]:
     """The subject, the reason, what the link says and where it leads, and what to know about it."""
     _ = words.gettext
     verify = f"/verify?link={letter.secret}"
@@ -69,6 +69,19 @@ def _said(letter: Letter, words: Words) -> tuple[str, str, str, str, Sequence[st
                 _("Set a new password"),
                 "/reset",
                 [_("If it was not you, you need do nothing: nothing has changed.")],
+            )
+        case Mail.MOVED:
+            return (
+                _("Your account has another address"),
+                _("You asked to sign in with another address, and have shown that it is yours."),
+                "",
+                None,
+                [
+                    _(
+                        "If it was not you, write to whoever runs this site at once: nothing is "
+                        "sent to this address any more."
+                    )
+                ],
             )
         case Mail.RESET:
             return (

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.errors import MessageError
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, Policy
 
 from email_validator import EmailNotValidError, validate_email
+from typing_extensions import override
 
 from overture.mail.page import page
 from overture.mail.plain import plain
@@ -21,8 +22,25 @@ from overture.mail.post import Ready
 from overture.mail.said import Said
 from overture.words import Words
 
+
+class _Whole(UnstructuredHeader, BaseHeader):
+    """A header of ids or addresses, which stays on its line: broken up or encoded, as Python does it
+    with what is long, mail programs do not know it again. What ends a line never gets here."""
+
+    @override
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+def _headers() -> HeaderRegistry:
+    made = HeaderRegistry()
+    for name in ("message-id", "in-reply-to", "references", "list-unsubscribe"):
+        made.map_to_type(name, _Whole)
+    return made
+
+
 # Seven bits on every way: no server has to be asked what it takes.
-_POLICY = SMTP.clone(cte_type="7bit")
+_POLICY = SMTP.clone(cte_type="7bit", header_factory=_headers())
 # A header longer than this is cut: lists show less of it anyway.
 _HEADER_CHARS_MAX = 200
 
@@ -79,11 +97,12 @@ def mail(said: Said, cover: Cover, words: Words, head: Letterhead) -> Ready:
         made["Reply-To"] = Address(_header(cover.sender), addr_spec=cover.reply_to)
     # So that nothing answers it by itself.
     made["Auto-Submitted"] = "auto-generated"
-    made["Content-Language"] = words.language
     for name, value in cover.more.items():
         made[name] = value
     made.set_content(plain(said, head.public_url))
     made.add_alternative(page(said, words, head.public_url), subtype="html")
+    # Content sets the headers of content anew.
+    made["Content-Language"] = words.language
     return Ready(cover.name, to, cover.returns_to or head.sender, made)
 
 
@@ -102,9 +121,12 @@ def _ascii(address: str) -> str:
 
 
 def _header(text: str) -> str:
-    """A text as one line of what is seen: without controls, and without marks that turn it round."""
-    seen = (each if _is_seen(each) else " " for each in text)
-    return " ".join("".join(seen).split())[:_HEADER_CHARS_MAX]
+    """A text as one line of what is seen: without controls, and without marks that turn it round.
+
+    Nor does it pass for a text that is encoded already, in which anything could be hidden.
+    """
+    seen = "".join(each if _is_seen(each) else " " for each in text)
+    return " ".join(seen.replace("=?", "= ?").split())[:_HEADER_CHARS_MAX]
 
 
 def _is_seen(char: str) -> bool:

@@ -23,6 +23,13 @@ class Ready:
     message: EmailMessage
 
 
+@dataclass(frozen=True, slots=True)
+class NoSuchMailbox(Hopeless):
+    """The address is nobody's, by the mail server's `status`, such as 5.1.1."""
+
+    status: str
+
+
 class Post(Protocol):
     """Takes a mail for good, or says why not."""
 

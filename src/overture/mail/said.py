@@ -89,8 +89,8 @@ Part = Text | Written | Buttons | Note | Facts | Items
 class Said:
     """A whole mail. `preview` is what lists of mails show beside the subject.
 
-    `why` says why it came, and `ends`, a label and a path, what ends mails like it; nothing does where
-    that is None.
+    `why` says why it came, and `ends` what to do against it. `unsubscribe` is the path at which one
+    request without a cookie ends mails like it; None where nothing does.
     """
 
     subject: str
@@ -99,3 +99,4 @@ class Said:
     parts: Sequence[Part]
     why: str
     ends: Sequence[Button] = ()
+    unsubscribe: str | None = None

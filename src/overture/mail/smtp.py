@@ -13,13 +13,14 @@ from aiosmtplib import (
     SMTPException,
     SMTPHeloError,
     SMTPNotSupported,
+    SMTPRecipientRefused,
     SMTPRecipientsRefused,
     SMTPResponseException,
     SMTPSenderRefused,
 )
 
 from overture.core.jobs import DONE, Again, Done, Hopeless
-from overture.mail.post import Ready
+from overture.mail.post import NoSuchMailbox, Ready
 
 # The usual ports, by how the way to the server is kept private.
 SMTP_PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -27,6 +28,8 @@ SMTP_PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _GOODBYE_SECONDS = 2
 # “Sign in first”, in its forms.
 _SIGN_IN_FIRST = frozenset({530, 534, 535, 538})
+# The address is wrong, or nobody's, or not in use any more: RFC 3463, and what servers made of it.
+_NOBODY = frozenset({"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
 _STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
 
 
@@ -93,7 +96,11 @@ def _became(problem: Exception) -> Again | Hopeless:
             return Again(f"The mail server takes nothing from us: {_code(problem)}.")
         case SMTPResponseException():
             if 500 <= problem.code < 600 and problem.code not in _SIGN_IN_FIRST:
-                return Hopeless(f"The mail server refused it for good: {_code(problem)}.")
+                why = f"The mail server refused it for good: {_code(problem)}."
+                status = _STATUS.search(problem.message)
+                if isinstance(problem, SMTPRecipientRefused) and status and status[0] in _NOBODY:
+                    return NoSuchMailbox(why, status[0])
+                return Hopeless(why)
             return Again(f"The mail server did not take it: {_code(problem)}.")
         case TimeoutError():
             return Again("The mail server took too long.")

@@ -295,7 +295,8 @@ _CLOSE = """
     update members
     set closed_at = %(now)s, premium_until = null, handle = '', name = '', headline = '',
         company = '', location = '', time_zone = 'UTC', email = null, external_id = null,
-        search_text = '', about = '', photo = null, language = null, theme = null, shortcuts = true
+        search_text = '', about = '', photo = null, language = null, theme = null, shortcuts = true,
+        silent_kinds = '{}', daily_digest = false
     where id = %(member)s
 """
 _ERASURE: Sequence[Any] = (
@@ -316,6 +317,8 @@ _ERASURE: Sequence[Any] = (
     _DELETE_WHAT_NOBODY_ELSE_SEES,
     "delete from inbox where owner_id = %(member)s",
     "delete from drafts where owner_id = %(member)s",
+    "delete from told_by_mail where owner_id = %(member)s",
+    "delete from digest_items where owner_id = %(member)s",
     "delete from open_profile_sends where owner_id = %(member)s",
     "delete from idempotency_keys where owner_id = %(member)s",
     _REVOKE_TOKENS,

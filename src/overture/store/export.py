@@ -105,8 +105,8 @@ _PROFILE = """
     where id = %(member)s
 """
 _PREFERENCES = """
-    select accept_inmail, open_profile, receipts_and_typing, email_notifications, time_zone, language,
-        theme, shortcuts
+    select accept_inmail, open_profile, receipts_and_typing, email_notifications, daily_digest,
+        silent_kinds, time_zone, language, theme, shortcuts
     from members
     where id = %(member)s
 """

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from overture.core.contact import Party
 from overture.core.ids import MemberId
+from overture.core.notifying import Kind
 from overture.core.text import fold
 from overture.store import pages
 from overture.store.conversations import MEMBER_COLUMNS, party
@@ -101,6 +102,16 @@ class Preferences:
     receipts_and_typing: bool
     email_notifications: bool
     time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailPreferences:
+    """How a member wants to be told by mail: of which kinds not at all, and of the others one by one or
+    in a digest a day. `on` is the switch for all of them."""
+
+    on: bool
+    daily: bool
+    silent: frozenset[Kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +236,21 @@ async def change_preferences(tx: Tx, member: MemberId, preferences: Preferences)
             member,
         ),
     )
+
+
+async def mail_preferences(
+    tx: Tx, member: MemberId, *, lock: bool = False
+) -> MailPreferences | None:
+    """None where the account is closed or never was. `lock` is as by `locked`."""
+    row = await one_row(tx, _LOCKED_MAIL_PREFERENCES if lock else _MAIL_PREFERENCES, (member,))
+    # What an older version knew, and this one does not, is nobody's choice any more.
+    known = [] if row is None else [kind for kind in Kind if kind in row[2]]
+    return None if row is None else MailPreferences(row[0], row[1], frozenset(known))
+
+
+async def change_mail_preferences(tx: Tx, member: MemberId, preferences: MailPreferences) -> None:
+    params = (preferences.on, preferences.daily, sorted(preferences.silent), member)
+    await tx.execute(_UPDATE_MAIL_PREFERENCES, params)
 
 
 async def display(tx: Tx, member: MemberId) -> Display | None:
@@ -410,6 +436,17 @@ _PREFERENCES = """
     where m.id = %s and m.closed_at is null
 """
 _LOCKED_PREFERENCES = f"{_PREFERENCES} for update of m"
+_MAIL_PREFERENCES = """
+    select m.email_notifications, m.daily_digest, m.silent_kinds
+    from members m
+    where m.id = %s and m.closed_at is null
+"""
+_LOCKED_MAIL_PREFERENCES = f"{_MAIL_PREFERENCES} for update of m"
+_UPDATE_MAIL_PREFERENCES = """
+    update members
+    set email_notifications = %s, daily_digest = %s, silent_kinds = %s
+    where id = %s
+"""
 _DISPLAY = """
     select m.language, m.theme, m.shortcuts
     from members m

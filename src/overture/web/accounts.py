@@ -231,7 +231,13 @@ async def verify(visit: Visit) -> Answer:
 
 @act("/verify", who=Who.ANYONE)
 async def verify_now(visit: Visit) -> Answer:
-    done = await accounts.verify(visit.tx, visit.form.get("link", ""), visit.now)
+    done = await accounts.verify(
+        visit.tx,
+        visit.form.get("link", ""),
+        ids.new(),
+        visit.now,
+        language=visit.words.language,
+    )
     if isinstance(done, Denied):
         return _gone(visit, done)
     notice = visit.words.gettext("Thank you: this address is yours.")

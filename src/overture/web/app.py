@@ -203,7 +203,8 @@ async def _answer(handler: Handler, visit: Visit) -> Answer:
     _ = visit.words.gettext
     if getattr(request.state, "away", False):
         raise Unavailable
-    if handler.method != "GET" and not guard.is_own(request.headers, site.public_url):
+    own = handler.method == "GET" or handler.from_anywhere
+    if not own and not guard.is_own(request.headers, site.public_url):
         return No(_("This did not come from a page of this site. Load the page anew."), 403)
     if handler.who is not Who.ANYONE and visit.visitor is None:
         return Go(_login(request))

@@ -10,11 +10,13 @@ from babel.core import get_global
 from babel.dates import get_timezone_location
 from starlette.responses import StreamingResponse
 
-from overture.actions import closing, members, network
+from overture.actions import accounts, closing, members, network
 from overture.actions.export import export
 from overture.actions.fields import Invalid
-from overture.actions.members import PreferenceChanges
+from overture.actions.members import MailChanges, PreferenceChanges
+from overture.core import seals
 from overture.core.ids import MemberId
+from overture.core.notifying import CHOICES, NAMES, Kind
 from overture.core.refusals import Refusal
 from overture.store.members import Display, Preferences
 from overture.store.network import Block, blocks
@@ -91,13 +93,57 @@ async def unblock(visit: Visit) -> Answer:
 
 @page("/settings/notifications")
 async def notifications(visit: Visit) -> Answer:
-    return Page("settings/notifications.html", {"preferences": await _preferences(visit)})
+    chosen = await members.mail_preferences(visit.tx, visit.viewer.id)
+    if isinstance(chosen, Refusal):
+        raise Absent
+    account = await accounts.account(visit.tx, visit.viewer.id)
+    kinds = [(kind, NAMES[kind], kind not in chosen.silent) for kind in CHOICES]
+    values = {"chosen": chosen, "kinds": kinds, "account": account}
+    return Page("settings/notifications.html", values)
 
 
 @act("/settings/notifications")
 async def change_notifications(visit: Visit) -> Answer:
-    changes = PreferenceChanges(email_notifications="email_notifications" in visit.form)
-    return await _changed(visit, changes, "/settings/notifications")
+    changes = MailChanges(
+        on="email_notifications" in visit.form,
+        daily=visit.form.get("how") == "daily",
+        kinds={kind: kind.value in visit.form for kind in CHOICES},
+    )
+    done = await members.change_mail_preferences(visit.tx, visit.viewer.id, changes, visit.now)
+    if isinstance(done, Refusal):
+        raise Absent
+    notice = visit.words.gettext("Saved.")
+    return Done("/settings/notifications", patches="patches/saved.html", notice=notice)
+
+
+@page("/unsubscribe/{seal}", who=Who.ANYONE, transaction=False)
+async def unsubscribe(visit: Visit) -> Answer:
+    """Asks for one more press: what only looks at links in mails must not act for their reader."""
+    _, kind = _unsealed(visit)
+    return _unsubscribe_page(visit, kind, done=False)
+
+
+@act("/unsubscribe/{seal}", who=Who.ANYONE, from_anywhere=True)
+async def unsubscribe_now(visit: Visit) -> Answer:
+    """Also what a mail program posts when its user asks it to, without a cookie (RFC 8058)."""
+    member, kind = _unsealed(visit)
+    # A closed account gets no mails either.
+    await members.unsubscribe(visit.tx, member, kind.value if kind else "", visit.now)
+    return _unsubscribe_page(visit, kind, done=True)
+
+
+def _unsubscribe_page(visit: Visit, kind: Kind | None, *, done: bool) -> Page:
+    values = {"seal": visit.path["seal"], "kind": kind and NAMES[kind], "done": done}
+    return Page("unsubscribe.html", values)
+
+
+def _unsealed(visit: Visit) -> tuple[MemberId, Kind | None]:
+    """Whose mails of which kind a link ends, all where that is None. Raises Absent."""
+    found = seals.unsubscribing(visit.site.secret, visit.path["seal"])
+    if found is None:
+        raise Absent
+    member, kind = found
+    return member, Kind(kind) if kind in CHOICES else None
 
 
 # How it looks -------------------------------------------------------------------------------------

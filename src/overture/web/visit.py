@@ -25,7 +25,7 @@ where it stands with `{% set here = "inbox" %}`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from hashlib import sha256
@@ -273,6 +273,8 @@ class Handler:
     files_max: int
     # Where one is sent after /confirm; empty: to the page itself, or to that of the form.
     again: str = ""
+    # Of an act: whether it need not come from a page of ours.
+    from_anywhere: bool = False
 
 
 def page(
@@ -289,6 +291,13 @@ def act(
     transaction: bool = True,
     form_bytes_max: int = FORM_BYTES_MAX,
     files_max: int = 0,
+    from_anywhere: bool = False,
 ) -> Callable[[Run], Handler]:
-    """Declares what a form posts to. `files_max`: how many files may come with it."""
-    return lambda run: Handler("POST", path, run, who, transaction, form_bytes_max, files_max)
+    """Declares what a form posts to. `files_max`: how many files may come with it. `from_anywhere`: no
+    cookie counts for it, so that it need not come from a page of ours."""
+
+    def declare(run: Run) -> Handler:
+        handler = Handler("POST", path, run, who, transaction, form_bytes_max, files_max)
+        return replace(handler, from_anywhere=from_anywhere)
+
+    return declare
