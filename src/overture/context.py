@@ -8,6 +8,7 @@ from overture.actions.conversations import Ask, KeyReused, act
 from overture.actions.lanes import Lanes
 from overture.actions.payments import Dealing
 from overture.clock import Clock, RealClock, real_now
+from overture.core.pace import Pace, Paced
 from overture.core.policy import PolicyBook
 from overture.core.sending import Answer
 from overture.live.hub import Hub
@@ -46,7 +47,8 @@ class Payments:
 class Shared:
     """`sends` gathers what is done in conversations, whoever asks for it; `hub` tells of what was done,
     once it is started. `play` moves a test clock, and returns once all that falls due on the way is
-    done. Without `payments` members choose and change plans at no charge."""
+    done. Without `payments` members choose and change plans at no charge. `pace` is how fast they may
+    begin letters to strangers."""
 
     db: Database
     clock: Clock
@@ -55,6 +57,11 @@ class Shared:
     hub: Hub
     play: Callable[[datetime], Awaitable[None]]
     payments: Payments | None
+    pace: Pace
+
+    def paced(self) -> Paced:
+        """A wish of a member's own to write, as it comes now."""
+        return Paced(self.pace, real_now())
 
     async def instant(self) -> datetime:
         """The instant now, for what opens no transaction of its own."""
@@ -78,6 +85,8 @@ def share(
     book: PolicyBook,
     play: Callable[[datetime], Awaitable[None]],
     payments: Payments | None = None,
+    *,
+    pace: Pace | None = None,
 ) -> Shared:
     async def send(asks: Sequence[Ask]) -> Sequence[Answer | Kept | KeyReused]:
         async def work(tx: Tx) -> Sequence[Answer | Kept | KeyReused]:
@@ -93,4 +102,5 @@ def share(
         hub=Hub(db),
         play=play,
         payments=payments,
+        pace=pace or Pace(),
     )

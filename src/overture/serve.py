@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -25,6 +26,7 @@ import msgspec
 
 from overture import app, policies
 from overture.app import StartProblem
+from overture.core.pace import Pace
 from overture.identity import Client, client_of
 from overture.settings import Settings
 from overture.store import accounts, embedded, idempotency, payments, webhooks
@@ -50,6 +52,7 @@ class Orders:
     listener: int
     requests_per_minute: int
     writes_per_minute: int
+    pace: Pace
     log_level: str
     means: Means
     work: bool
@@ -95,6 +98,11 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
                 listener=each.fileno(),
                 requests_per_minute=settings.requests_per_minute,
                 writes_per_minute=settings.writes_per_minute,
+                pace=Pace(
+                    settings.letters_daily,
+                    settings.letters_daily_new,
+                    timedelta(days=settings.new_account_days),
+                ),
                 log_level=settings.log_level,
                 means=means_of(settings, address),
                 work=settings.jobs,
@@ -250,7 +258,7 @@ async def _answer(
         db, clock, book = installation.db, installation.clock, installation.book
         setup = orders.means.payments
         door = None if setup is None else open_door(setup, db, clock, book)
-        shared = share(db, clock, book, runner.play, door)
+        shared = share(db, clock, book, runner.play, door, pace=orders.pace)
         context = make_context(
             shared,
             requests_per_minute=orders.requests_per_minute,

@@ -31,6 +31,9 @@ class Settings:
     accept_unsafe_database: bool
     requests_per_minute: int
     writes_per_minute: int
+    letters_daily: int
+    letters_daily_new: int
+    new_account_days: int
     log_level: str
     public_url: str | None
     smtp_host: str | None
@@ -388,6 +391,27 @@ ROWS = (
         "120",
         "Of these, requests that write; 0 for no limit.",
         _count(0, 10**9),
+        "N",
+    ),
+    Row(
+        "letters_daily",
+        "200",
+        "Letters to strangers that a member may begin in any 24 hours; 0 for no limit.",
+        _count(0, 10**4),
+        "N",
+    ),
+    Row(
+        "letters_daily_new",
+        "30",
+        "The same, while the account is new.",
+        _count(0, 10**4),
+        "N",
+    ),
+    Row(
+        "new_account_days",
+        "7",
+        "How many days an account is new.",
+        _count(0, 3650),
         "N",
     ),
     Row(

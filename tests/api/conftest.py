@@ -18,6 +18,7 @@ from overture.api.context import Context, make_context
 from overture.clock import TestClock
 from overture.context import share
 from overture.core.ids import MemberId, TokenId
+from overture.core.pace import Pace
 from overture.core.policy import PolicyBook
 from overture.payments.door import Setup, open_door
 from overture.store import installation, tokens
@@ -105,6 +106,7 @@ async def site_in(
     *,
     book: PolicyBook | None = None,
     payments: Setup | None = None,
+    pace: Pace | None = None,
     **limits: int,
 ) -> AsyncIterator[Site]:
     """The API on this database, whose clock starts where it stands, at SIGN_UP if it has none."""
@@ -117,7 +119,7 @@ async def site_in(
         no_limits = {"requests_per_minute": 0, "writes_per_minute": 0}
         door = payments and open_door(payments, town.db, clock, town.book)
         play = runner_in(town, payments=payments).play
-        shared = share(town.db, clock, town.book, play, door)
+        shared = share(town.db, clock, town.book, play, door, pace=pace)
         context = make_context(shared, webhook_allow_hosts=["127.0.0.1"], **(no_limits | limits))
         transport = httpx.ASGITransport(api_app(context), raise_app_exceptions=True)
         base = "http://overture.example/api/v1"

@@ -329,7 +329,9 @@ def _premium_is_not_asked_of_the_recipient(patch: Patch) -> None:
 def _the_send_takes_another_pool_than_told(patch: Patch) -> None:
     preview = sending.Desk.preview
     patch.setattr(
-        sending.Desk, "preview", lambda self, viewer, to, pool: preview(self, viewer, to, None)
+        sending.Desk,
+        "preview",
+        lambda self, viewer, to, pool, paced=None: preview(self, viewer, to, None, paced),
     )
 
 

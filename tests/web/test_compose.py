@@ -15,6 +15,7 @@ from overture.actions import closing, drafts, members, network, pace
 from overture.actions.drafts import NOBODY, Place
 from overture.actions.members import PreferenceChanges, ProfileChanges
 from overture.core.ids import ConversationId, MemberId, MessageId
+from overture.core.pace import Pace
 from overture.core.policy import Outcome
 from overture.core.sending import Done, Respond, Start, Withdraw
 from overture.store.db import all_rows
@@ -387,6 +388,29 @@ async def test_too_many_at_once_are_slowed_down_and_kept(
 
     assert slowed.status_code == 429
     assert "You send letters too fast. This one is kept: wait a minute." in text_of(slowed)
+    assert fields(await opened(ada, "alan"))["body"] == HELLO
+    assert await balance(place, ada) == 4
+
+
+async def test_whoever_began_as_many_as_a_day_allows_is_told_before_they_write(
+    place: Site, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Pace, "limit", lambda self, age: 1)
+    ada = await place.member("ada", **CAREER)
+    await place.member("grace", **CAREER)
+    await place.member("alan", **CAREER)
+
+    before = await opened(ada, "alan")
+    assert "Uses 1 credit" in fate(before)
+    assert (await sends(ada, "grace")).status_code == 303
+    told = await opened(ada, "alan")
+
+    assert fate(told).startswith("You have begun as many letters to strangers as a day allows;")
+    assert action(told) == "Keep as a draft"
+    # The page stood open meanwhile.
+    refused = await ada.post("/compose", fields(before) | {"body": HELLO})
+    assert refused.status_code == 429
+    assert "Nothing was sent. You have begun as many letters to strangers" in text_of(refused)
     assert fields(await opened(ada, "alan"))["body"] == HELLO
     assert await balance(place, ada) == 4
 

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from overture.core.contact import Contact
 from overture.core.ids import MemberId
+from overture.core.pace import Paced
 from overture.core.policy import PolicyBook
-from overture.core.sending import Answer, Command, Done, Respond, Write
+from overture.core.sending import Answer, Command, Done, Respond, Start, Write
 from overture.store import conversations as store
 from overture.store.db import Tx
 from overture.store.idempotency import Kept, Once, keep, kept
@@ -47,6 +48,7 @@ async def act(
         book,
         alone=blocks,
         with_files=[each.viewer for each in commands if isinstance(each, Write) and each.files],
+        paced={c.viewer: c.paced for c in commands if isinstance(c, Start) and c.paced is not None},
     )
     # After the facts: whatever they show the effect of has its answer here. The other way round, a
     # repeat that another process carried out in between would be refused for its own effect.
@@ -70,10 +72,23 @@ async def act(
 
 
 async def preview(
-    tx: Tx, viewer: MemberId, to: MemberId, *, pool: str | None, now: datetime, book: PolicyBook
+    tx: Tx,
+    viewer: MemberId,
+    to: MemberId,
+    *,
+    pool: str | None,
+    now: datetime,
+    book: PolicyBook,
+    paced: Paced | None = None,
 ) -> Contact:
     """May I write to this member, and at what price? The decision that a send would meet now."""
     loaded = await store.facts(
-        tx, [store.Asked(viewer, other=to)], now, book, lock=False, deciding=False
+        tx,
+        [store.Asked(viewer, other=to)],
+        now,
+        book,
+        lock=False,
+        deciding=False,
+        paced=None if paced is None else {viewer: paced},
     )
-    return loaded.desk.preview(viewer, to, pool)
+    return loaded.desk.preview(viewer, to, pool, paced)

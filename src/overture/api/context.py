@@ -46,6 +46,7 @@ def make_context(
         hub=shared.hub,
         play=shared.play,
         payments=shared.payments,
+        pace=shared.pace,
         callers=Lane(look_up),
         requests=RateLimit(requests_per_minute),
         writes=RateLimit(writes_per_minute),

@@ -1,6 +1,7 @@
 """Operations that write in conversations. What is done goes through the lane, in batches."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -28,10 +29,12 @@ from overture.api.wire import (
     from_policy,
     message_out,
 )
+from overture.clock import real_now
 from overture.core import text
 from overture.core.contact import Contact, RemedyKind
 from overture.core.conversations import Channel
 from overture.core.ids import ConversationId, MemberId, MessageId
+from overture.core.pace import Paced
 from overture.core.policy import Outcome, Policy
 from overture.core.refusals import Refusal
 from overture.core.sending import Command, Done, Refused, Respond, Start, Withdraw, Write
@@ -143,6 +146,8 @@ WRITING: Mapping[Refusal, int] = {
     Refusal.NO_CREDITS: 402,
     Refusal.PRICE_EXCEEDS_MAX: 402,
 }
+# A first letter is held to a pace as well, which later ones are not.
+BEGINNING: Mapping[Refusal, int] = {**WRITING, Refusal.SENDING_LIMIT: 429}
 ANSWERING: Mapping[Refusal, int] = {
     Refusal.NO_SUCH_CONVERSATION: 404,
     Refusal.READ_ONLY: 403,
@@ -165,7 +170,13 @@ async def contact(
     """The decision that a message to this member would meet now. It costs and changes nothing."""
     _check_pool(query.pool, call.book.at(call.now))
     found = await preview(
-        call.tx, call.viewer, member_id, pool=query.pool, now=call.now, book=call.book
+        call.tx,
+        call.viewer,
+        member_id,
+        pool=query.pool,
+        now=call.now,
+        book=call.book,
+        paced=_paced(call),
     )
     if found.code is Refusal.NO_SUCH_MEMBER and member_id != call.viewer:
         return Refusal.NO_SUCH_MEMBER
@@ -178,17 +189,18 @@ async def contact(
     summary="Write to a member",
     tag=TAG,
     status=201,
-    refusals={Refusal.NO_SUCH_MEMBER: 404, Refusal.UNKNOWN_POOL: 422, **WRITING},
+    refusals={Refusal.NO_SUCH_MEMBER: 404, Refusal.UNKNOWN_POOL: 422, **BEGINNING},
     problems={403: (Refusal.NO_SUCH_MEMBER,)},
     carries=ContactOut,
-    carried=(402, 403, 404, 409),
+    carried=(402, 403, 404, 409, 429),
     transaction=False,
 )
 async def begin(call: Call, body: Begin) -> Reply[Written] | Problem | Kept:
     """Goes into the open conversation with the member if there is one, else begins a new one.
 
     An InMail costs one credit, which comes back with a response in time. A no carries the fields of
-    the preview: what it would have cost, why not, and what would help.
+    the preview: what it would have cost, why not, and what would help. A member's own token begins so
+    many letters to strangers a day, fewer while the account is new (`sending_limit`).
     """
     policy = call.book.at(await call.context.instant())
     _check_pool(body.pool, policy)
@@ -203,6 +215,7 @@ async def begin(call: Call, body: Begin) -> Reply[Written] | Problem | Kept:
             subject=_clean("subject", text.line(body.subject or "", policy.subject_chars_max)),
             pool=body.pool,
             max_credits=body.max_credits,
+            paced=_paced(call),
         ),
         _written,
     )
@@ -314,6 +327,11 @@ async def quick_replies(call: Call) -> Page[QuickReplyOut]:
     return Page(items=items, next=None)
 
 
+def _paced(call: Call) -> Paced | None:
+    """The operator is held to no pace, whomever they act as."""
+    return None if call.by_operator else call.context.paced()
+
+
 async def _ask(
     call: Call, command: Command, shape: Callable[[Done], Reply[T]]
 ) -> Reply[T] | Problem | Kept:
@@ -362,14 +380,18 @@ def _no(command: Command, refused: Refused) -> Problem:
     status = _STATUS[refused.code]
     if isinstance(command, Start) and command.to == command.viewer:
         status = 403
-    return problems.refused(refused.code, status, more)
+    free_at = refused.contact.remedy.at if refused.contact and refused.contact.remedy else None
+    if status != 429 or free_at is None:
+        return problems.refused(refused.code, status, more)
+    wait = ceil((free_at - real_now()).total_seconds())
+    return problems.refused(refused.code, status, more, {"Retry-After": str(max(wait, 1))})
 
 
 _STATUS = {
     Refusal.NO_SUCH_MEMBER: 404,
     Refusal.CONVERSATION_CLOSED: 403,
     Refusal.NOT_THE_SENDER: 403,
-    **WRITING,
+    **BEGINNING,
     **ANSWERING,
 }
 

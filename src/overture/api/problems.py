@@ -52,10 +52,15 @@ class Problem(Exception):
         return msgspec.json.encode(self.document(), enc_hook=str)
 
 
-def refused(refusal: Refusal, status: int, more: Mapping[str, Any] | None = None) -> Problem:
+def refused(
+    refusal: Refusal,
+    status: int,
+    more: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Problem:
     """The rules' own no, with its sentence; as a no to the input (422) with the field to blame."""
     errors = (FieldError(_BLAMED[refusal], refusal.sentence),) if status == 422 else ()
-    return Problem(status, refusal, refusal.sentence, errors, more=more or {})
+    return Problem(status, refusal, refusal.sentence, errors, more or {}, headers or {})
 
 
 _BLAMED = {

@@ -31,6 +31,8 @@ class Party:
     open_profile: bool = False
     receipts_and_typing: bool = True
     premium_until: datetime | None = None
+    # When the account was made; None is long ago.
+    joined_at: datetime | None = None
 
     def is_premium(self, now: datetime) -> bool:
         return self.premium_until is not None and self.premium_until > now

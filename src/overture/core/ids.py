@@ -4,6 +4,7 @@ All are UUIDs written as text. They are made at the edge (`overture.edge`), neve
 SQL, so that a retried write carries the same ones.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import NewType
 from uuid import UUID, uuid5
 
@@ -19,11 +20,22 @@ EntryId = NewType("EntryId", str)
 EndpointId = NewType("EndpointId", str)
 
 
+def made_at(id: str) -> datetime:
+    """When an id was made, by the real clock of the edge: a UUIDv7 begins with the milliseconds."""
+    return _EPOCH + timedelta(milliseconds=UUID(id).int >> 80)
+
+
+def first_of(at: datetime) -> str:
+    """No id that was made from this instant on sorts before this one."""
+    return str(UUID(int=(at - _EPOCH) // timedelta(milliseconds=1) << 80))
+
+
 def audit_id(event: int) -> str:
     """The id of the entry in the audit log that an event of the outbox makes."""
     return str(uuid5(_AUDIT, str(event)))
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AUDIT = UUID("6f4a7f0e-6d2b-5f3c-9a55-0d6f5a1c3b11")
 
 

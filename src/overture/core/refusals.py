@@ -1,6 +1,6 @@
 """Every expected no, with its stable code and one sentence for people.
 
-The members up to `PRICE_EXCEEDS_MAX` stand in the order in which "Who may write to whom" decides: the
+The members up to `SENDING_LIMIT` stand in the order in which "Who may write to whom" decides: the
 first that fits is the answer.
 """
 
@@ -20,6 +20,7 @@ class Refusal(StrEnum):
     NOT_PREMIUM = "not_premium"
     NO_CREDITS = "no_credits"
     PRICE_EXCEEDS_MAX = "price_exceeds_max"
+    SENDING_LIMIT = "sending_limit"
 
     ALREADY_ANSWERED = "already_answered"
     NOT_PENDING = "not_pending"
@@ -91,6 +92,9 @@ _SENTENCES = {
         "You have no InMail credits left. Wait for your next grant or an answer."
     ),
     Refusal.PRICE_EXCEEDS_MAX: Sentence("This letter costs more credits than you allowed."),
+    Refusal.SENDING_LIMIT: Sentence(
+        "You have begun as many letters to strangers as a day allows. Try again later."
+    ),
     Refusal.ALREADY_ANSWERED: Sentence("This InMail was answered already, and otherwise."),
     Refusal.NOT_PENDING: Sentence("This InMail is no longer waiting for an answer."),
     Refusal.NOT_THE_RECIPIENT: Sentence("Only the recipient of an InMail can answer it."),

@@ -5,12 +5,12 @@ in their order, each seeing what those before it did. Nothing here reads a clock
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from overture.core import contact, credits
-from overture.core.contact import Contact, Pair, Party, Wallet
+from overture.core.contact import Contact, Pair, Party, Remedy, RemedyKind, Wallet
 from overture.core.conversations import (
     Channel,
     Conversation,
@@ -24,7 +24,8 @@ from overture.core.conversations import (
     withdrawal_of,
 )
 from overture.core.files import SPACE_BYTES_MAX, NewFile
-from overture.core.ids import ConversationId, MemberId, MessageId
+from overture.core.ids import ConversationId, MemberId, MessageId, made_at
+from overture.core.pace import Paced, next_at
 from overture.core.policy import Outcome, PolicyBook, QuickReply
 from overture.core.refusals import Refusal
 from overture.core.text import snippet
@@ -34,7 +35,10 @@ from overture.core.text import snippet
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Write to a member, in the cheapest way the rules allow. The texts are clean already."""
+    """Write to a member, in the cheapest way the rules allow. The texts are clean already.
+
+    `paced` is None for whom no limit holds: the operator.
+    """
 
     viewer: MemberId
     to: MemberId
@@ -44,6 +48,7 @@ class Start:
     subject: str = ""
     pool: str | None = None
     max_credits: int | None = None
+    paced: Paced | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +205,8 @@ class Desk:
     `conversations` holds every conversation that a command or a pair may touch; a pair is found under
     (writer, other), and both directions share the same Conversation objects. `groups` are the
     imported groups that a command names: known, but not to be written in. `file_space` says how many
-    bytes of files each has sent who now sends some.
+    bytes of files each has sent who now sends some. `begun_lately` are the real instants of the last
+    letters to strangers of those who are held to a pace.
     """
 
     now: datetime
@@ -212,6 +218,7 @@ class Desk:
     open_profile_sends: dict[MemberId, list[datetime]]
     own_rows: dict[tuple[MemberId, ConversationId], OwnRow] = field(default_factory=dict)
     file_space: dict[MemberId, int] = field(default_factory=dict)
+    begun_lately: dict[MemberId, list[datetime]] = field(default_factory=dict)
     record: Record = field(default_factory=Record)
 
     def decide(self, command: Command) -> Answer:
@@ -227,16 +234,23 @@ class Desk:
             case _:
                 assert_never(command)
 
-    def preview(self, viewer: MemberId, to: MemberId, pool: str | None) -> Contact:
+    def preview(
+        self, viewer: MemberId, to: MemberId, pool: str | None, paced: Paced | None = None
+    ) -> Contact:
         """The decision that `Start` would meet now."""
-        return self._may_begin(viewer, to, pool, None)
+        return self._may_begin(viewer, to, pool, None, paced)
 
     def _may_begin(
-        self, viewer: MemberId, to: MemberId, pool: str | None, max_credits: int | None
+        self,
+        viewer: MemberId,
+        to: MemberId,
+        pool: str | None,
+        max_credits: int | None,
+        paced: Paced | None,
     ) -> Contact:
         writer = self.members[viewer]
         other = self.members.get(to)
-        return contact.begin(
+        found = contact.begin(
             writer,
             other,
             self._pair(viewer, to),
@@ -246,9 +260,24 @@ class Desk:
             now=self.now,
             book=self.book,
         )
+        return found if paced is None else self._in_time(writer, found, paced)
+
+    def _in_time(self, writer: Party, found: Contact, paced: Paced) -> Contact:
+        """Last of all a letter to a stranger that the rules allow is held to its writer's pace."""
+        if not found.allowed or found.into is not None or found.channel is Channel.MESSAGE:
+            return found
+        age = timedelta.max if writer.joined_at is None else self.now - writer.joined_at
+        begun = self.begun_lately.get(writer.id, ())
+        free_at = next_at(begun, paced.pace.limit(age), paced.at)
+        if free_at is None:
+            return found
+        remedy = Remedy(RemedyKind.WAIT, at=free_at)
+        return replace(found, code=Refusal.SENDING_LIMIT, remedy=remedy)
 
     def _start(self, command: Start) -> Answer:
-        found = self._may_begin(command.viewer, command.to, command.pool, command.max_credits)
+        found = self._may_begin(
+            command.viewer, command.to, command.pool, command.max_credits, command.paced
+        )
         if found.code is not None:
             return Refused(found.code, found)
         conversation = found.into
@@ -367,6 +396,9 @@ class Desk:
             pool=found.pool,
         )
         self.conversations[conversation.id] = conversation
+        if command.paced is not None and not direct:
+            lately = self.begun_lately.setdefault(command.viewer, [])
+            lately.append(made_at(conversation.id))
         for one, other in ((command.viewer, command.to), (command.to, command.viewer)):
             if (pair := self.pairs.get((one, other))) is not None:
                 pair.conversations.append(conversation)

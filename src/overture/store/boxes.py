@@ -16,7 +16,13 @@ from overture.core.conversations import Conversation, Message, Refund
 from overture.core.ids import ConversationId, MemberId
 from overture.core.receipts import receipts_are_shown
 from overture.store import pages
-from overture.store.conversations import CONVERSATION_COLUMNS, MEMBER_COLUMNS, conversation, party
+from overture.store.conversations import (
+    CONVERSATION_COLUMNS,
+    MEMBER_COLUMNS,
+    MEMBER_COLUMNS_COUNT,
+    conversation,
+    party,
+)
 from overture.store.db import Tx, all_rows, one_row, pipelined
 from overture.store.inbox import (
     KINDS,
@@ -350,9 +356,11 @@ def _opened(row: Sequence[Any], messages: Sequence[Message], context: Message | 
     shown = line(row)
     own = row[28:]
     read_number, seen, seen_at, connected, blocked_other, blocked_me, common = own[:7]
-    me, other = party(own[7:17]), None if own[17] is None else party(own[17:27])
-    headline, company = own[27] or "", own[28] or ""
-    whole = conversation(own[29:47])
+    width = MEMBER_COLUMNS_COUNT
+    mine, theirs, rest = own[7 : 7 + width], own[7 + width : 7 + 2 * width], own[7 + 2 * width :]
+    me, other = party(mine), None if theirs[0] is None else party(theirs)
+    headline, company = rest[0] or "", rest[1] or ""
+    whole = conversation(rest[2:20])
     told = (
         seen is not None
         and other is not None
@@ -377,7 +385,7 @@ def _opened(row: Sequence[Any], messages: Sequence[Message], context: Message | 
         messages=messages,
         context=context,
         more_after=bool(messages) and messages[-1].number < whole.messages,
-        draft=own[47] or "",
+        draft=rest[20] or "",
     )
 
 

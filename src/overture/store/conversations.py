@@ -1,6 +1,6 @@
 """Conversations in SQL: the facts a batch of commands needs, and the record of what it decided."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,8 @@ from overture.core.boxes import is_focused
 from overture.core.contact import Pair, Party
 from overture.core.conversations import Channel, Conversation, Kind, Response, State
 from overture.core.credits import Account
-from overture.core.ids import ConversationId, MemberId
+from overture.core.ids import ConversationId, MemberId, first_of, made_at
+from overture.core.pace import WINDOW, Paced
 from overture.core.policy import PolicyBook
 from overture.core.sending import Command, Delivery, Desk, LastMessage, OwnRow, Record, Start
 from overture.store import files
@@ -19,8 +20,9 @@ from overture.store.db import Conflict, Tx, as_json, pipelined
 
 MEMBER_COLUMNS = """
     m.id, m.handle, m.name, m.time_zone, m.claimed, m.closed_at is not null, m.accept_inmail,
-    m.open_profile, m.receipts_and_typing, m.premium_until
+    m.open_profile, m.receipts_and_typing, m.premium_until, m.created_at
 """
+MEMBER_COLUMNS_COUNT = 11
 CONVERSATION_COLUMNS = """
     c.id, c.owner_id, c.recipient_id, c.kind, c.channel, c.state, c.subject, c.started_at,
     c.last_activity_at, c.pool, c.refundable_until, c.response, c.responded_at, c.withdrawn_at,
@@ -74,6 +76,7 @@ async def facts(
     alone: bool = False,
     deciding: bool = True,
     with_files: Sequence[MemberId] = (),
+    paced: Mapping[MemberId, Paced] | None = None,
 ) -> Loaded:
     """All that deciding on these needs, in one round trip.
 
@@ -81,24 +84,25 @@ async def facts(
     before anything else is read: what is decided on these facts still holds when it is committed.
     Who is to change who may write to whom, by a block, decides `alone`: other sends between these
     members happen before or after. A preview is not `deciding` and takes no lock. `with_files` names
-    those whose commands bring files.
+    those whose commands bring files, `paced` those who are held to a pace.
 
     The statements see one after the other. Raises Conflict where one saw an InMail pending and the
     next one, which is to bring the account that its answer refunds, saw it no more.
     """
     locking = _MEMBERS_ALONE if alone else _LOCKED_MEMBERS
     params = {"asked": as_json(asked)}
-    members, pairs, conversations, accounts, free_sends, rows = await pipelined(
-        tx,
-        (
-            (locking if lock else _MEMBERS, params),
-            (_PAIRS, params),
-            (_CONVERSATIONS, params),
-            (_ACCOUNTS, params),
-            (_OPEN_PROFILE_SENDS, params),
-            (_OWN_ROWS, params),
-        ),
-    )
+    statements: list[tuple[Any, Any]] = [
+        (locking if lock else _MEMBERS, params),
+        (_PAIRS, params),
+        (_CONVERSATIONS, params),
+        (_ACCOUNTS, params),
+        (_OPEN_PROFILE_SENDS, params),
+        (_OWN_ROWS, params),
+    ]
+    if paced:
+        statements.append((_BEGUN_LATELY, (as_json(_paced_rows(paced)),)))
+    cursors = await pipelined(tx, statements)
+    members, pairs, conversations, accounts, free_sends, rows = cursors[:6]
     desk = Desk(
         now=now,
         book=book,
@@ -117,6 +121,9 @@ async def facts(
     )
     loaded = Loaded(desk, {}, {}, {}, await files.space_of(tx, with_files) if with_files else {})
     desk.file_space = dict(loaded.file_space)
+    if paced:
+        for viewer, begun in await cursors[6].fetchall():
+            desk.begun_lately[viewer] = [made_at(each) for each in begun]
     for each in desk.conversations.values():
         loaded.conversations[each.id] = (each.messages, each.state)
         if each.recipient is not None:
@@ -132,6 +139,13 @@ async def facts(
     if deciding and any(_lacks_account(each, loaded) for each in desk.conversations.values()):
         raise Conflict
     return loaded
+
+
+def _paced_rows(paced: Mapping[MemberId, Paced]) -> list[dict[str, object]]:
+    return [
+        {"viewer": viewer, "since": first_of(each.at - WINDOW), "most": each.pace.most}
+        for viewer, each in paced.items()
+    ]
 
 
 def _lacks_account(each: Conversation, loaded: Loaded) -> bool:
@@ -416,6 +430,17 @@ _OPEN_PROFILE_SENDS = f"""
     select s.owner_id, s.version, s.sent_at
     from open_profile_sends s
     where s.owner_id in (select viewer from asked)
+"""
+# An id tells when it was made, so that the letters of a day lie side by side in the key.
+_BEGUN_LATELY = """
+    select p.viewer, array(
+        select c.id
+        from conversations c
+        where c.owner_id = p.viewer and c.id >= p.since and c.kind = 'inmail'
+        order by c.id desc
+        limit p.most
+    )
+    from json_to_recordset(%s) as p (viewer uuid, since uuid, most integer)
 """
 _OWN_ROWS = f"""
     {_ASKED}

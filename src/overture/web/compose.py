@@ -300,6 +300,7 @@ async def send(visit: Visit) -> Answer:
         subject=text.normal(visit.form.get("subject", "")).strip(),
         pool=visit.form.get("pool") or None,
         max_credits=int(shown) if shown.isdecimal() and len(shown) < 4 else 0,
+        paced=visit.site.paced(),
     )
     answer = await visit.send(command, _key(visit.form))
     match answer:
@@ -308,7 +309,8 @@ async def send(visit: Visit) -> Answer:
             await db.writing(lambda tx: drafts.discard(tx, visit.viewer.id, place))
             return _sent(visit, to, answer)
         case Refused():
-            return await _not_sent(visit, {}, alert=_why(visit, answer.code, to))
+            status = 429 if answer.code is Refusal.SENDING_LIMIT else 422
+            return await _not_sent(visit, {}, alert=_why(visit, answer.code, to), status=status)
         case KeyReused():
             return _sent_already(visit)
         case _:
@@ -474,7 +476,13 @@ async def _letter(
         # A draft may be older than the plan that was to pay for it.
         kept_pool = draft.pool if draft and any(each.name == draft.pool for each in pools) else None
         contact = await conversations.preview(
-            tx, visit.viewer.id, to.id, pool=pool or kept_pool, now=now, book=book
+            tx,
+            visit.viewer.id,
+            to.id,
+            pool=pool or kept_pool,
+            now=now,
+            book=book,
+            paced=visit.site.paced(),
         )
         situation = situation_of(visit.words, contact, to, now=now, policy=policy)
         if situation.price == 0:
@@ -686,6 +694,12 @@ def _refused(
             assert contact.remedy is not None, "an instant stands in a remedy"
             assert contact.remedy.kind is RemedyKind.WAIT, "and says until when to wait"
             return Situation("open_profile_limit", icon("hourglass"), "warn", sentence, inbox)
+        case Refusal.SENDING_LIMIT if at is not None:
+            sentence = _(
+                "You have begun as many letters to strangers as a day allows; the next can go %(when)s."
+            )
+            sentence %= {"when": words.moment(at)}
+            return Situation("sending_limit", icon("hourglass"), "warn", sentence, inbox)
         case _:
             sentence = words.say(code.sentence)
             return Situation(code.value, icon("circle-alert"), "warn", sentence, someone_else)

@@ -71,6 +71,7 @@ def make_site(
         hub=shared.hub,
         play=shared.play,
         payments=shared.payments,
+        pace=shared.pace,
         sessions=Lane(look_up),
         public_url=public_url,
         secret=secret,
