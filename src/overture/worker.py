@@ -23,6 +23,7 @@ from overture.core.webhooks import host_name
 from overture.jobs.maker import READER, UNMADE, Maker, Making
 from overture.jobs.runner import Outside, Queue, Runner, Within
 from overture.live.horizon import LAST
+from overture.mail.forgetting import Forgetting
 from overture.mail.message import Letterhead
 from overture.mail.operator import ToOperator
 from overture.mail.outgoing import Outgoing
@@ -201,6 +202,7 @@ def make_runner(installation: Installation, means: Means) -> Runner:
         webhooks.REPLAYS: Within(webhooks.replay, at_once=1),
         mails.QUEUE: Outside(outgoing.account_letter, seconds=mail_seconds),
         mails.TO_OPERATOR: Outside(to_operator.letter, seconds=mail_seconds),
+        mails.FORGET: Outside(Forgetting(Path(means.mail_folder)).mails_of),
         webhooks.ENDINGS: Within(webhooks.clear, at_once=1),
         notifying.QUEUE: Outside(outgoing.notice, seconds=mail_seconds),
         notifying.SAFETY: Outside(outgoing.notice, seconds=mail_seconds),

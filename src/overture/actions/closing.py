@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
+
+import msgspec
 
 from overture.actions.subscriptions import CancelAt, cancel, premium
 from overture.core.conversations import State
 from overture.core.ids import MemberId
+from overture.core.jobs import NewJob
 from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
 from overture.core.sending import Event
 from overture.store import closing as store
-from overture.store import conversations, credits, files
+from overture.store import conversations, credits, files, jobs, mails
 from overture.store.closing import Pending
 from overture.store.conversations import Asked
 from overture.store.db import Conflict, Tx
@@ -19,6 +23,17 @@ from overture.store.outbox import tell
 
 # So many pending InMails are decided at once, so that a much sought-after member can leave too.
 _CHUNK = 500
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """A job's payload: the mails to these addresses are to go from the folder where some lie."""
+
+    traces: list[str]
+
+
+def trace_of(address: str) -> str:
+    """By what a job knows an address without telling it."""
+    return sha256(address.lower().encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +82,13 @@ async def close(tx: Tx, member: MemberId, now: datetime, book: PolicyBook) -> bo
     for pool in sorted(await credits.accounts(tx, member)):
         # The no says that the subscription in this pool ended before: nothing is left to cancel.
         _ = await cancel(tx, member, pool, CancelAt.NOW, now=now, book=book)
+    addresses = await store.addresses(tx, member)
     await store.erase(tx, member, now)
+    if addresses:
+        traces = Forget([trace_of(each) for each in addresses])
+        await jobs.add(
+            tx, [NewJob(mails.FORGET, member, "closed", now, msgspec.to_builtins(traces))]
+        )
     await tell(tx, [Event(member, "member.closed", now, {})])
     return True
 

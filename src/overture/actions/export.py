@@ -81,7 +81,18 @@ async def _fill(
     await archive.add_json("drafts.json", own.drafts)
     await archive.add_json("reports.json", own.reports)
     await archive.add_json("tokens.json", own.tokens)
-    await archive.add_json("account.json", own.accounts[0] if own.accounts else {})
+    account = own.accounts[0] if own.accounts else {}
+    await archive.add_json(
+        "account.json",
+        account
+        and account
+        | {
+            "browsers_known": own.browsers,
+            "links_in_mails": own.links,
+            "failing_addresses": own.failing_addresses,
+        },
+    )
+    await archive.add_json("security.json", own.security)
     await archive.add_json("sessions.json", own.sessions)
     await archive.add_json("passkeys.json", own.passkeys)
     await archive.add_json("contracts.json", own.contracts)
@@ -172,8 +183,10 @@ subscriptions.json  the plans that run, with their credits, and what you asked f
 ledger.json         every credit that came and went, with the reason and the balance after it
 reports.json        what you reported to the operator
 tokens.json         your access tokens, without their secret text
-account.json        the address that you sign in with, since when your password is the one it is, and
-                    whether you sign in in two steps; no secret is here
+account.json        the address that you sign in with, since when your password is the one it is,
+                    whether you sign in in two steps, when browsers you once signed in with were
+                    last seen, and addresses that mail came back from; no secret is here
+security.json       what concerned the safety of your account, and what the operator did to it
 sessions.json       the browsers where you are signed in
 passkeys.json       your passkeys, by the names that you gave them
 contracts.json      what you pay for with the payment provider, as far as it is known here

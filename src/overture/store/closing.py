@@ -41,6 +41,11 @@ async def pending(tx: Tx, member: MemberId) -> list[Pending]:
     return [Pending(*row) for row in await all_rows(tx, _PENDING, (member,))]
 
 
+async def addresses(tx: Tx, member: MemberId) -> list[str]:
+    """Where mails to the member may have gone."""
+    return [row[0] for row in await all_rows(tx, _ADDRESSES, {"member": member})]
+
+
 async def erase(tx: Tx, member: MemberId, now: datetime) -> None:
     """Ends the member's relations and erases their personal data. The ledger stays.
 
@@ -117,6 +122,15 @@ def _without_name(value: Any, member: MemberId) -> Any:
 _LOCK = "select closed_at is null from members where id = %s for update"
 # What other systems are to hear of stays: that the account was closed is a part of it.
 _DROP_DUE = "delete from jobs where owner_id = %s and queue not like 'webhook:%%'"
+_ADDRESSES = """
+    select lower(a.email) from accounts a where a.member_id = %(member)s
+    union
+    select e.address from emails e where e.member_id = %(member)s
+    union
+    select lower(m.email) from members m where m.id = %(member)s and m.email is not null
+    union
+    select lower(l.email) from account_links l where l.member_id = %(member)s
+"""
 _PENDING = """
     select i.conversation_id, i.begun
     from inbox i
@@ -285,6 +299,11 @@ _FREE_EXTERNAL_ID = """
     using members m
     where m.id = %(member)s and e.external_id = m.external_id and e.member_id = m.id
 """
+# Some mails go to an address of which nobody knew whose it is when they were wanted.
+_DROP_MAILS = f"""
+    delete from mails w
+    where w.member_id = %(member)s or w.member_id is null and lower(w.address) in ({_ADDRESSES})
+"""
 # Tokens live by the real clock.
 _REVOKE_TOKENS = """
     update tokens
@@ -313,6 +332,7 @@ _ERASURE: Sequence[Any] = (
     _DELETE_WITHDRAWN_MESSAGES,
     _BLANK_WITHDRAWN,
     _ERASE_FILES,
+    "delete from presence where member_id = %(member)s",
     "delete from file_space where owner_id = %(member)s",
     _DELETE_WHAT_NOBODY_ELSE_SEES,
     "delete from inbox where owner_id = %(member)s",
@@ -322,6 +342,7 @@ _ERASURE: Sequence[Any] = (
     "delete from open_profile_sends where owner_id = %(member)s",
     "delete from idempotency_keys where owner_id = %(member)s",
     _REVOKE_TOKENS,
+    _DROP_MAILS,
     "delete from accounts where member_id = %(member)s",
     "delete from emails where member_id = %(member)s",
     "delete from sessions where member_id = %(member)s",
@@ -332,7 +353,6 @@ _ERASURE: Sequence[Any] = (
     "delete from passkeys where member_id = %(member)s",
     "delete from code_apps where member_id = %(member)s",
     "delete from recovery_codes where member_id = %(member)s",
-    "delete from mails where member_id = %(member)s",
     "delete from failing_addresses where member_id = %(member)s",
     # What still runs is kept until the provider has ended it: somebody pays for it.
     *FORGET_OVER,

@@ -29,6 +29,10 @@ class Own:
     tokens: list[Row]
     accounts: list[Row]
     sessions: list[Row]
+    browsers: list[Row]
+    links: list[Row]
+    failing_addresses: list[Row]
+    security: list[Row]
     passkeys: list[Row]
     contracts: list[Row]
     identities: list[Row]
@@ -37,9 +41,10 @@ class Own:
 async def own(tx: Tx, member: MemberId) -> Own:
     of = {"member": member}
     (profile,) = await _rows(tx, _PROFILE, of)
+    archives = [row["profile_key"] for row in await _rows(tx, _ARCHIVES, of)]
     (preferences,) = await _rows(tx, _PREFERENCES, of)
     return Own(
-        profile=profile,
+        profile=profile | {"known_to_archives_as": archives},
         preferences=preferences,
         connections=await _rows(tx, _CONNECTIONS, of),
         invitations=await _rows(tx, _INVITATIONS, of),
@@ -50,6 +55,13 @@ async def own(tx: Tx, member: MemberId) -> Own:
         tokens=await _rows(tx, _TOKENS, of),
         accounts=await _rows(tx, _ACCOUNTS, of),
         sessions=await _rows(tx, _SESSIONS, of),
+        browsers=await _rows(tx, _BROWSERS, of),
+        links=await _rows(tx, _LINKS, of),
+        failing_addresses=await _rows(tx, _FAILING_ADDRESSES, of),
+        security=[
+            row | {"detail": msgspec.json.decode(row["detail"])}
+            for row in await _rows(tx, _SECURITY, of)
+        ],
         passkeys=await _rows(tx, _PASSKEYS, of),
         contracts=[
             row | {"prices": msgspec.json.decode(row["prices"])}
@@ -110,6 +122,7 @@ _PREFERENCES = """
     from members
     where id = %(member)s
 """
+_ARCHIVES = "select profile_key from imported_profiles where member_id = %(member)s order by 1"
 _CONTRACTS = """
     select s.id, s.customer_id, s.standing, s.prices, s.ends_at, s.grace_until, s.told_at
     from payment_customers c
@@ -167,16 +180,32 @@ _TOKENS = """
     order by created_at, id
 """
 _ACCOUNTS = """
-    select a.email, a.verified_at, a.password_at as password_set_at, f.failed_at as mail_failed_at,
-        a.two_steps_at as two_steps_since,
+    select a.email, a.verified_at, a.password_at as password_set_at, a.two_steps_at as two_steps_since,
         (select c.added_at from code_apps c where c.member_id = a.member_id) as code_app_since,
         (select count(*) from recovery_codes r where r.member_id = a.member_id) as recovery_codes_left
     from accounts a
-    left join failing_addresses f on f.member_id = a.member_id
     where a.member_id = %(member)s
 """
+_BROWSERS = "select seen_at from devices where member_id = %(member)s order by seen_at"
+_LINKS = """
+    select purpose, email, expires_at
+    from account_links
+    where member_id = %(member)s
+    order by expires_at
+"""
+_FAILING_ADDRESSES = """
+    select address, failed_at, why
+    from failing_addresses
+    where member_id = %(member)s
+"""
+_SECURITY = """
+    select at, action, detail
+    from audit
+    where member_id = %(member)s
+    order by number
+"""
 _SESSIONS = """
-    select id, created_at, seen_at, expires_at, client, agent
+    select id, created_at, seen_at, proved_at, expires_at, client, agent, by_identity
     from sessions
     where member_id = %(member)s
     order by created_at, id
@@ -195,8 +224,12 @@ _IDENTITIES = """
 _CONVERSATIONS = """
     select i.conversation_id as id, i.kind, i.state, i.subject, i.begun as begun_by_me,
         i.counterpart_id as with_id, i.counterpart_handle as with_handle,
-        i.counterpart_name as with_name, i.participants, i.box, i.unread, i.read_at, c.started_at,
-        i.last_activity_at, i.credits, i.starred, i.muted, i.snoozed_until
+        i.counterpart_name as with_name, i.participants, i.box, i.focused, i.starred, i.muted,
+        i.snoozed_until, i.unread, i.marked_unread, i.read_number, i.read_at, i.pending_since,
+        i.reminded_at, c.started_at, i.last_activity_at, c.channel, c.response, c.responded_at,
+        c.withdrawn_at, i.credits, case when i.begun then c.pool end as pool,
+        case when i.begun then c.refundable_until end as refundable_until, i.expires_refund_at,
+        i.refund
     from inbox i
     join conversations c on c.owner_id = i.home_id and c.id = i.conversation_id
     where i.owner_id = %(member)s and i.conversation_id > %(after)s

@@ -13,6 +13,8 @@ from overture.store.db import Tx, one_row
 
 QUEUE = "mail:accounts"
 TO_OPERATOR = "mail:operator"
+# Mails that lie in a folder and are to go.
+FORGET = "mail:forget"
 # Whose job it is where only an address is known.
 NOBODY = MemberId("00000000-0000-0000-0000-000000000000")
 
