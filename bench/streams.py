@@ -104,7 +104,7 @@ class Run:
         else:
             path, headers = "/events", f"Cookie: session=secret-{number}\r\n"
         reader, writer = await self.connect()
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: bench\r\n{headers}\r\n".encode())
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
         head = await reader.readuntil(b"id: ")
         assert head.startswith(b"HTTP/1.1 200"), head
         return reader, writer
@@ -136,7 +136,7 @@ class Run:
         self.asked_at[number] = time.perf_counter()
         writer.write(
             f"POST /api/v1/conversations/00000000-0000-7000-9000-{pair:012x}/messages HTTP/1.1\r\n"
-            f"Host: bench\r\nAuthorization: Bearer {OPERATOR_TOKEN}\r\nAct-As: {member_id(one)}\r\n"
+            f"Host: localhost\r\nAuthorization: Bearer {OPERATOR_TOKEN}\r\nAct-As: {member_id(one)}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
             + body
         )

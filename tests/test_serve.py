@@ -223,7 +223,7 @@ def unfinished_request(server: Running) -> Iterator[None]:
     """A client that says half of what it has to say, and then nothing."""
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(
-            b"POST /api/v1/members HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+            b"POST /api/v1/members HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
             b"Content-Type: application/json\r\n"
             + f"Authorization: Bearer {OPERATOR_TOKEN}\r\n\r\n{{".encode()
         )

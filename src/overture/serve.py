@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import random
+import resource
 import signal
 import socket
 import sys
@@ -27,6 +28,7 @@ import msgspec
 from overture import app, policies
 from overture.app import StartProblem
 from overture.core.pace import Pace
+from overture.front import Surface, front, hosts_of
 from overture.identity import Client, client_of
 from overture.settings import Settings
 from overture.store import accounts, embedded, idempotency, payments, webhooks
@@ -42,6 +44,8 @@ WATCH_SECONDS = 0.25
 HOUSEKEEPING_SECONDS = 3600
 BACKLOG = 2048
 TAKES_NOTHING_SECONDS = 45
+# Open files that are no connections of clients.
+FILES_BESIDE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Orders:
     log_level: str
     means: Means
     work: bool
+    surface: Surface
+    connections_max: int
     mail_listener: int | None = None
     identity: Client | None = None
 
@@ -92,6 +98,13 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
             url = server.url
         asyncio.run(app.prepare(settings, url, chosen))
         address = address_of(settings.host, sockets[0])
+        means = means_of(settings, address)
+        surface = Surface(
+            hosts=hosts_of(settings.allowed_hosts, settings.public_url, settings.host),
+            proxies=settings.trusted_proxies,
+            https=means.public_url.startswith("https://"),
+            requests_at_once=settings.requests_at_once,
+        )
         orders = [
             Orders(
                 url=url,
@@ -104,8 +117,10 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
                     timedelta(days=settings.new_account_days),
                 ),
                 log_level=settings.log_level,
-                means=means_of(settings, address),
+                means=means,
                 work=settings.jobs,
+                surface=surface,
+                connections_max=_connections_max(settings.connections_max),
                 # One process takes mail in: it comes in no such numbers.
                 mail_listener=mail_listener.fileno() if mail_listener and not number else None,
                 identity=client,
@@ -167,6 +182,12 @@ def _mail_listener(settings: Settings) -> socket.socket | None:
     return listening(host.strip("[]"), int(port), 1, option="--replies-listen")[0]
 
 
+def _connections_max(wanted: int) -> int:
+    """As many, but so that files are left to open for all else: the database, the log, uploads."""
+    files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(min(wanted, files_max - FILES_BESIDE), 1)
+
+
 def _listen(family: int, where: object, *, shared: bool) -> socket.socket:
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -199,7 +220,9 @@ async def _ready(listener: tuple[str, int]) -> None:
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(10):
                 reader, writer = await asyncio.open_connection(host, port)
-                writer.write(b"GET /readyz HTTP/1.1\r\nHost: overture\r\nConnection: close\r\n\r\n")
+                writer.write(
+                    b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                )
                 answer = await reader.read()
                 writer.close()
                 if answer.startswith(b"HTTP/1.1 200 "):
@@ -230,7 +253,7 @@ async def _answer(
     from overture.mail.incoming.listener import listening as receiving  # noqa: PLC0415
     from overture.mailroom import intake_of  # noqa: PLC0415
     from overture.payments.door import open_door  # noqa: PLC0415
-    from overture.protocol import Protocol  # noqa: PLC0415
+    from overture.protocol import protocol_with  # noqa: PLC0415
     from overture.web.app import web_app  # noqa: PLC0415
     from overture.web.context import make_site  # noqa: PLC0415
     from overture.worker import make_runner  # noqa: PLC0415
@@ -273,9 +296,9 @@ async def _answer(
         )
         server = Server(
             uvicorn.Config(
-                app.faces(api_app(context), web_app(site)),
+                front(app.faces(api_app(context), web_app(site)), orders.surface),
                 interface="asgi3",
-                http=Protocol,
+                http=protocol_with(orders.connections_max),
                 ws="none",
                 lifespan="off",
                 log_config=None,

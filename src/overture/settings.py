@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -36,6 +36,10 @@ class Settings:
     new_account_days: int
     log_level: str
     public_url: str | None
+    allowed_hosts: Sequence[str]
+    trusted_proxies: Sequence[str]
+    requests_at_once: int
+    connections_max: int
     smtp_host: str | None
     smtp_port: int
     smtp_security: str
@@ -221,10 +225,30 @@ def _reply_address(text: str) -> str | None:
 
 
 def _hosts(text: str) -> Sequence[str]:
-    hosts = [host for host in text.replace(",", " ").split() if host]
+    hosts = _listed(text)
     if any("/" in host or "@" in host for host in hosts):
         raise ValueError("is no list of hosts such as hooks.internal,10.0.0.7")
     return hosts
+
+
+def _names(text: str) -> Sequence[str]:
+    names = _listed(text)
+    if not all(name == "*" or _HOST.fullmatch(name) for name in names):
+        raise ValueError("is no list of names such as inmail.example.org,overture.internal")
+    return names
+
+
+def _networks(text: str) -> Sequence[str]:
+    if text.lower() == "none":
+        return ()
+    try:
+        return [str(ip_network(each)) for each in _listed(text)]
+    except ValueError:
+        raise ValueError("is no list of addresses such as 10.0.0.7,192.168.0.0/24") from None
+
+
+def _listed(text: str) -> list[str]:
+    return text.replace(",", " ").split()
 
 
 def _endpoint(text: str) -> str | None:
@@ -420,6 +444,38 @@ ROWS = (
         "The address at which browsers reach the site, if a proxy stands before it.",
         _public_url,
         "URL",
+    ),
+    Row(
+        "allowed_hosts",
+        "",
+        "The names to answer to, or * for any, besides localhost and addresses in numbers (default: "
+        "the public URL's; without one none where --host is this machine alone, else any).",
+        _names,
+        "NAME,NAME",
+    ),
+    Row(
+        "trusted_proxies",
+        "127.0.0.0/8,::1/128",
+        "Proxies, by address or network, that are believed where a request comes from "
+        "(X-Forwarded-For); none for none.",
+        _networks,
+        "NETWORK,NETWORK",
+    ),
+    Row(
+        "requests_at_once",
+        "1000",
+        "How many requests are worked on at once, in each process and without the event streams; "
+        "further ones are told to come back.",
+        _count(1, 10**6),
+        "N",
+    ),
+    Row(
+        "connections_max",
+        "10000",
+        "How many connections each process keeps, with the event streams; less where the system's "
+        "limit of open files leaves less.",
+        _count(1, 10**6),
+        "N",
     ),
     Row(
         "smtp_host",

@@ -20,6 +20,7 @@ from overture.context import share
 from overture.core.ids import MemberId, TokenId
 from overture.core.pace import Pace
 from overture.core.policy import PolicyBook
+from overture.front import Surface, front
 from overture.payments.door import Setup, open_door
 from overture.store import installation, tokens
 from overture.store.tokens import TokenRow
@@ -121,7 +122,8 @@ async def site_in(
         play = runner_in(town, payments=payments).play
         shared = share(town.db, clock, town.book, play, door, pace=pace)
         context = make_context(shared, webhook_allow_hosts=["127.0.0.1"], **(no_limits | limits))
-        transport = httpx.ASGITransport(api_app(context), raise_app_exceptions=True)
+        app = front(api_app(context), Surface())
+        transport = httpx.ASGITransport(app, raise_app_exceptions=True)
         base = "http://overture.example/api/v1"
         async with httpx.AsyncClient(transport=transport, base_url=base) as http:
             yield Site(context, town, http)

@@ -11,7 +11,8 @@ from typing import TypeVar
 import uvicorn
 
 from overture.api.app import api_app
-from overture.protocol import Protocol
+from overture.front import Surface, front
+from overture.protocol import protocol_with
 from tests.api.conftest import Site, site_in
 
 T = TypeVar("T")
@@ -19,7 +20,11 @@ T = TypeVar("T")
 
 @contextmanager
 def served(
-    database_url: str, prepare: Callable[[Site], Awaitable[T]], **limits: int
+    database_url: str,
+    prepare: Callable[[Site], Awaitable[T]],
+    *,
+    connections_max: int = 10_000,
+    **limits: int,
 ) -> Iterator[tuple[str, T]]:
     """The address of a server on this database, and what `prepare` made there before it began."""
     started, made, servers = threading.Event(), [], []
@@ -29,9 +34,9 @@ def served(
             async with site_in(database_url, **limits) as site:
                 made.append(await prepare(site))
                 config = uvicorn.Config(
-                    api_app(site.context),
+                    front(api_app(site.context), Surface()),
                     port=0,
-                    http=Protocol,
+                    http=protocol_with(connections_max),
                     log_level="error",
                     lifespan="off",
                     ws="none",

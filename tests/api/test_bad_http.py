@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -151,3 +152,75 @@ def test_who_comes_to_it_in_time_has_all_the_time_there_is(port, monkeypatch):
             peer.sendall(b"{}")
             assert answer_on(peer)[0] == 422
             time.sleep(0.5)
+
+
+def test_a_body_that_comes_too_slowly_is_not_waited_for(port, monkeypatch):
+    monkeypatch.setattr(protocol, "BODY_SECONDS", 0.3)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
+        peer.sendall(POST + b"Content-Length: 1000\r\n\r\n{")
+        received = b"".join(iter(lambda: peer.recv(65536), b""))
+    assert received[:12] == b"HTTP/1.1 408"
+    assert b'"code":"body_too_slow"' in received
+
+
+def test_a_body_has_a_second_more_for_each_kilobyte(port, monkeypatch):
+    monkeypatch.setattr(protocol, "BODY_SECONDS", 0.2)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
+        peer.sendall(POST + b"Content-Length: 20482\r\n\r\n{" + b" " * 20_480)
+        time.sleep(0.5)
+        peer.sendall(b"}")
+        assert answer_on(peer)[0] == 422
+
+
+def test_what_was_refused_is_passed_over_for_so_long_only(port, monkeypatch):
+    monkeypatch.setattr(protocol, "BODY_SECONDS", 0.3)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
+        peer.sendall(POST + b"Content-Length: 10000000\r\n\r\n{")
+        assert answer_on(peer)[0] == 413
+        assert b"".join(iter(lambda: peer.recv(65536), b"")) == b""
+
+
+def test_an_answer_that_nobody_takes_is_given_up(port, monkeypatch):
+    monkeypatch.setattr(protocol, "TAKE_SECONDS", 0.3)
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.settimeout(20)
+        peer.connect(("127.0.0.1", port))
+        # More answers than any buffer between the two holds, of which none is read.
+        with pytest.raises(ConnectionError):
+            ask_for_ever(peer)
+
+
+def ask_for_ever(peer: socket.socket) -> None:
+    while True:
+        peer.sendall(b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        time.sleep(0.02)
+
+
+def test_where_there_is_no_room_the_one_gives_way_that_says_nothing(databases):
+    url = databases.fresh()
+    ask = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    with served(url, nothing, connections_max=3) as (address, _), ExitStack() as peers:
+        port = int(address.rpartition(":")[2])
+
+        def connect() -> socket.socket:
+            return peers.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+
+        def begin() -> socket.socket:
+            peer = connect()
+            peer.sendall(POST + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+            assert answer_on(peer)[0] == 100
+            return peer
+
+        busy = [begin(), begin()]
+        silent = connect()
+        assert exchange(port, ask)[0] == 200
+        assert silent.recv(100) == b""
+
+        # All have begun something: who comes now is told so.
+        busy.append(begin())
+        assert exchange(port, ask)[0] == 503
+        for peer in busy:
+            peer.sendall(b"{}")
+            assert answer_on(peer)[0] == 422
+    databases.drop(url)

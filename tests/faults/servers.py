@@ -194,7 +194,7 @@ class Line:
         """As the operator acting as a member. Raises one of BROKEN."""
         content = msgspec.json.encode(body)
         head = (
-            f"POST /api/v1{path} HTTP/1.1\r\nHost: overture\r\n"
+            f"POST /api/v1{path} HTTP/1.1\r\nHost: localhost\r\n"
             f"Authorization: Bearer {OPERATOR_TOKEN}\r\nAct-As: {as_member}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
         )

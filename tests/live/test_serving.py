@@ -102,7 +102,7 @@ def unread(server: Running, member: str) -> Iterator[None]:
     """A stream that nobody reads."""
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(
-            f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAct-As: {member}\r\n"
+            f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAct-As: {member}\r\n"
             f"Authorization: Bearer {OPERATOR_TOKEN}\r\n\r\n".encode()
         )
         time.sleep(0.2)

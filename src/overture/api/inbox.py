@@ -253,7 +253,6 @@ async def attachment(call: Call, conversation_id: ConversationId, file_id: FileI
         {
             "Content-Type": "application/octet-stream",
             "Content-Disposition": disposition,
-            "X-Content-Type-Options": "nosniff",
             "Cache-Control": "no-store",
         },
     )

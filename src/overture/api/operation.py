@@ -181,6 +181,7 @@ class Operation:
     decode: Callable[[bytes], Any] | None
     secrets: frozenset[str]
     events: Mapping[str, type[Out]]
+    unhurried: bool
 
 
 def operation(
@@ -201,6 +202,7 @@ def operation(
     media_type: str = "application/json",
     body_bytes_max: int = BODY_BYTES_MAX,
     events: Mapping[str, type[Out]] | None = None,
+    unhurried: bool = False,
 ) -> Callable[[Handler], Operation]:
     """Declares an operation; see above.
 
@@ -208,7 +210,7 @@ def operation(
     noes that it may return, each with its status; one that is not declared is a fault. `problems`
     tells of the codes of further ones that it returns or raises itself, by status; those with a
     status of `carried` have the fields of `carries` too. `events` are those of a Stream, by name, with
-    what each brings. The docstring is the description.
+    what each brings. An `unhurried` one may take as long as it takes. The docstring is the description.
     """
 
     def declare(run: Handler) -> Operation:
@@ -245,6 +247,7 @@ def operation(
             decode=None if body in (None, bytes) else msgspec.json.Decoder(body).decode,
             secrets=frozenset(name for kind in answers for name in _secrets(kind)),
             events=events or {},
+            unhurried=unhurried,
         )
 
     return declare

@@ -41,6 +41,7 @@ async def read_clock(call: Call) -> ClockOut | Problem:
     who=Who.OPERATOR,
     problems={404: ("no_test_clock",), 409: ("clock_backwards",)},
     transaction=False,
+    unhurried=True,
 )
 async def move_clock(call: Call, body: SetClock) -> ClockOut | Problem:
     """Does what falls due on the way, each at its instant and in its order, and answers when all of it

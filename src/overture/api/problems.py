@@ -124,6 +124,18 @@ def head_too_slow() -> Problem:
     return Problem(408, "head_too_slow", "The request did not come to the end of its headers.")
 
 
+def body_too_slow() -> Problem:
+    return Problem(408, "body_too_slow", "The body came too slowly to wait for its end.")
+
+
+def wrong_host() -> Problem:
+    return Problem(
+        421,
+        "wrong_host",
+        "This server does not answer by that name. Its operator lists its names with --allowed-hosts.",
+    )
+
+
 def not_json() -> Problem:
     return Problem(
         415, "unsupported_media_type", "Send the body as JSON: Content-Type: application/json."
@@ -209,6 +221,8 @@ GENERAL: Mapping[str, str] = {
     "too_large": "The body is larger than this call takes.",
     "head_too_large": "Address and headers are larger than the server takes.",
     "head_too_slow": "The headers did not come to their end in time.",
+    "body_too_slow": "The body came too slowly.",
+    "wrong_host": "The server does not answer by the name in `Host`.",
     "unsupported_media_type": "The body is not said to be JSON.",
     "not_found": "There is nothing at this address.",
     "method_not_allowed": "The address answers other methods; `Allow` lists them.",

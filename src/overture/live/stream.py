@@ -30,7 +30,6 @@ SEND_SECONDS = 15.0
 HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
     # For proxies that would gather an answer before they pass it on.
     (b"x-accel-buffering", b"no"),
 )

@@ -1,5 +1,6 @@
 """The web app as an ASGI application: finds the page, checks who asks, runs it, renders its answer."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -84,6 +85,9 @@ MODULES: tuple[ModuleType, ...] = (
 )
 
 _NOTICE_COOKIE = "notice"
+_POLICY = (b"content-security-policy", guard.POLICY.encode())
+# How long an act or page may be worked on once its form has come.
+WORK_SECONDS = 120.0
 # What no database of text can hold; halves of pairs come in forms that name an odd encoding.
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 # Longer than any id.
@@ -101,7 +105,7 @@ def web_app(site: Site) -> ASGIApp:
         routes=_merged(routes),
         exception_handlers={HTTPException: _unrouted(site)},
     )
-    return _Guarded(app, site)
+    return _Guarded(app)
 
 
 def handlers() -> list[Handler]:
@@ -121,23 +125,17 @@ class _TooLarge(Exception):
 
 
 class _Guarded:
-    """Sets the headers that every answer has, and takes only what our own pages send."""
+    """Sets the policy that every page has; the front adds what all answers have."""
 
-    def __init__(self, app: ASGIApp, site: Site) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        headers = dict(guard.HEADERS)
-        if site.https:
-            headers["Strict-Transport-Security"] = guard.STRICT_TRANSPORT
-        self._headers = [(n.lower().encode(), v.encode()) for n, v in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = {name for name, _ in message["headers"]}
-                message["headers"] = [
-                    *message["headers"],
-                    *(each for each in self._headers if each[0] not in own),
-                ]
+                if _POLICY[0] not in own:
+                    message["headers"] = [*message["headers"], _POLICY]
             await send(message)
 
         await self._app(scope, receive, guarded)
@@ -218,9 +216,14 @@ async def _answer(handler: Handler, visit: Visit) -> Answer:
     sent = (*visit.form.values(), *visit.query.values(), *names)
     if any(_NOT_TEXT.search(text) for text in sent):
         return No(_("The text contains characters that cannot be sent."), 400)
+    async with asyncio.timeout(WORK_SECONDS):
+        return await _carry_out_in_turn(handler, visit)
+
+
+async def _carry_out_in_turn(handler: Handler, visit: Visit) -> Answer:
     if handler.files_max:
         # What came with it is in memory meanwhile: of a few at a time, however many there are.
-        async with site.uploads:
+        async with visit.site.uploads:
             return await _carry_out(handler, visit)
     return await _carry_out(handler, visit)
 
@@ -311,7 +314,7 @@ def _problem(problem: Exception, visit: Visit) -> No:
             return No(_("That is larger than can be sent."), 413)
         case MultiPartException() | HTTPException():
             return No(_("The form could not be read. Load the page anew."), 400)
-        case Unavailable() | Overloaded():
+        case Unavailable() | Overloaded() | TimeoutError():
             return No(_("The server is busy or away for a moment. Try again shortly."), 503)
         case ClientDisconnect():
             return No("", 400)

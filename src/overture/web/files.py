@@ -22,7 +22,6 @@ WITH_FILES_BYTES_MAX = FILES_A_MESSAGE_MAX * (FILE_BYTES_MAX + 4096) + FORM_BYTE
 # Whatever a file turns out to be, it runs nothing and belongs to no site.
 _SAFE = {
     "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
     # Kept by the browser alone, and asked for anew each time: access may have ended.
     "Cache-Control": "private, no-cache",
     "Vary": "Cookie",

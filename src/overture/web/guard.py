@@ -1,10 +1,8 @@
-"""What every answer of the web app says to browsers, and which requests it takes at all."""
-
-from collections.abc import Mapping
+"""What pages may do in a browser, and which requests the web app takes at all."""
 
 from starlette.datastructures import Headers
 
-_POLICY = (
+POLICY = (
     "default-src 'none'; "
     "script-src 'self'; "
     "style-src 'self'; "
@@ -19,17 +17,6 @@ _POLICY = (
     "require-trusted-types-for 'script'; "
     "trusted-types live"
 )
-
-HEADERS: Mapping[str, str] = {
-    "Content-Security-Policy": _POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
-# A year; only where the site is reached over https.
-STRICT_TRANSPORT = "max-age=31536000"
 
 
 def is_own(headers: Headers, public_url: str) -> bool:

@@ -1,6 +1,5 @@
 """What a browser tells when it asks to be let in, and what it is given to keep."""
 
-from ipaddress import ip_address
 from urllib.parse import urlencode, urlsplit
 
 from overture import ids
@@ -17,20 +16,10 @@ _CEREMONY_SECONDS = int(CEREMONY_MAX.total_seconds())
 
 
 def browser_of(visit: Visit) -> Browser:
-    headers = visit.request.headers
-    return Browser(_client(visit), headers.get("user-agent", ""), visit.cookie(_DEVICE_COOKIE))
-
-
-def _client(visit: Visit) -> str:
-    """Where the browser is; by the word of a proxy only if that is on this machine."""
-    request = visit.request
-    peer = request.client.host if request.client else ""
-    # What the proxy itself has seen stands last.
-    told = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-    try:
-        return str(ip_address(told)) if ip_address(peer).is_loopback else peer
-    except ValueError:
-        return peer
+    client, headers = visit.request.client, visit.request.headers
+    return Browser(
+        client.host if client else "", headers.get("user-agent", ""), visit.cookie(_DEVICE_COOKIE)
+    )
 
 
 def fresh() -> Fresh:

@@ -1,0 +1,187 @@
+"""What stands before the API and the web app: whom the server answers, as what, and how many at once.
+
+Here and nowhere else: the headers that tell browsers what an answer may do, the names by which the
+server may be asked, whose word is taken on where a request comes from, and how many it works on.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+from overture.api import problems
+from overture.api.problems import Problem
+
+Asgi = Callable[..., Awaitable[None]]
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+
+# What a browser may do with an answer. Pages have a policy of their own, and so has whatever says more.
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+# A year; only where the site is reached over https.
+STRICT_TRANSPORT = "max-age=31536000"
+
+# In place of names: whoever asks for anything is answered.
+ANY_HOST = "*"
+_HERE = "localhost"
+_HOST_BYTES_MAX = 300
+# More than any chain of proxies has.
+_HOPS_MAX = 32
+# Asked by those who watch over the server, by whatever name they know it.
+_WATCHED = frozenset({"/healthz", "/readyz"})
+# They do not end, and each member has so many; see `live.hub`.
+_STREAMS = frozenset({"/events", "/api/v1/events"})
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """What the server shows of itself. `hosts` are names in lower case; `proxies` are networks;
+    `requests_at_once` counts in one process, without the streams."""
+
+    hosts: Sequence[str] = (ANY_HOST,)
+    proxies: Sequence[str] = ("127.0.0.0/8", "::1/128")
+    https: bool = False
+    requests_at_once: int = 1000
+
+
+def hosts_of(allowed: Sequence[str], public_url: str | None, listens_on: str) -> Sequence[str]:
+    """The names to answer to: those allowed, else the site's own, else, where only this machine can
+    ask, none but this machine's."""
+    if allowed:
+        return tuple(each.lower() for each in allowed)
+    if public_url is not None:
+        return (urlsplit(public_url).hostname or "",)
+    at = _address(listens_on)
+    only_here = listens_on == _HERE if at is None else at.is_loopback
+    return () if only_here else (ANY_HOST,)
+
+
+def front(behind: Asgi, surface: Surface) -> Asgi:
+    """The application as the server shows it."""
+    shown = dict(HEADERS)
+    if surface.https:
+        shown["Strict-Transport-Security"] = STRICT_TRANSPORT
+    headers = [(name.lower().encode(), value.encode()) for name, value in shown.items()]
+    clients = _Clients(surface.proxies)
+    hosts = frozenset(surface.hosts)
+    under_way = 0
+
+    async def application(scope: Scope, receive: Any, send: Any) -> None:
+        nonlocal under_way
+
+        async def shielded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                said = {name for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *(each for each in headers if each[0] not in said),
+                ]
+            await send(message)
+
+        asked: list[bytes] = []
+        told: list[bytes] = []
+        for name, value in scope["headers"]:
+            if name == b"host":
+                asked.append(value)
+            elif name == b"x-forwarded-for":
+                told.append(value)
+        if (no := _no_to_host(scope, asked, hosts)) is not None:
+            await _refuse(no, shielded)
+            return
+        if told and scope.get("client"):
+            scope["client"] = clients.behind(scope["client"], told)
+        if scope["path"] in _STREAMS:
+            await behind(scope, receive, shielded)
+            return
+        if under_way >= surface.requests_at_once:
+            await _refuse(problems.unavailable(), shielded)
+            return
+        under_way += 1
+        try:
+            await behind(scope, receive, shielded)
+        finally:
+            under_way -= 1
+
+    return application
+
+
+# By which name it is asked ------------------------------------------------------------------------
+
+
+def _no_to_host(scope: Scope, asked: Sequence[bytes], hosts: frozenset[str]) -> Problem | None:
+    # Two would be one for the proxy and one for us. Of HTTP/1.0 none is asked.
+    if len(asked) > 1 or (not asked and scope.get("http_version") != "1.0"):
+        return problems.malformed("Host", "A request names the host that it is for, once.")
+    if ANY_HOST in hosts or not asked or scope["path"] in _WATCHED:
+        return None
+    ours = len(asked[0]) <= _HOST_BYTES_MAX and _is_ours(asked[0], hosts)
+    return None if ours else problems.wrong_host()
+
+
+@lru_cache(maxsize=1024)
+def _is_ours(host: bytes, hosts: frozenset[str]) -> bool:
+    """Whoever asks by a number, or for this machine itself, was not led here by a stranger's name."""
+    try:
+        name = urlsplit(f"//{host.decode('ascii')}").hostname or ""
+    except ValueError:
+        return False
+    name = name.removesuffix(".")
+    return name in hosts or name == _HERE or _address(name) is not None
+
+
+# Where a request comes from -----------------------------------------------------------------------
+
+
+class _Clients:
+    """Who is behind the proxies that are believed."""
+
+    def __init__(self, proxies: Sequence[str]) -> None:
+        self._networks = [ip_network(each) for each in proxies]
+
+    def behind(self, peer: tuple[str, int], told: Sequence[bytes]) -> tuple[str, int]:
+        """From the right: each proxy adds whom it saw, and only what a believed one adds is true."""
+        hops = b",".join(told).decode("latin-1").split(",")
+        client = peer[0]
+        for hop in reversed(hops[-_HOPS_MAX:]):
+            at = _address(client)
+            if at is None or not any(at in network for network in self._networks):
+                break
+            further = _address(_without_port(hop.strip().strip('"')))
+            if further is None:
+                break
+            client = str(further)
+        return peer if client == peer[0] else (client, 0)
+
+
+def _without_port(hop: str) -> str:
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return None
+    # As a socket for both kinds tells of the older one.
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+async def _refuse(problem: Problem, send: Any) -> None:
+    body = problem.body()
+    told = {"Content-Type": problems.MEDIA_TYPE, "Cache-Control": "no-store", **problem.headers}
+    headers = [(name.lower().encode(), value.encode()) for name, value in told.items()]
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
