@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,22 +17,35 @@ from overture.actions import ledger
 from overture.clock import TestClock
 from overture.core.ids import ConversationId
 from overture.core.jobs import DONE, Job, NewJob, Outcome
+from overture.core.refusals import Refusal
 from overture.jobs.maker import Maker
 from overture.jobs.runner import Outside, Queue, Runner
-from overture.store import installation, jobs
+from overture.mail.smtp import Smtp
+from overture.store import installation, jobs, mails
 from overture.store.db import Tx
+from overture.store.mails import Wanted
 from overture.store.outbox import Row
 from tests.cast import SIGN_UP, Town, town_in
 from tests.databases import Databases
 from tests.faults.work import (
     MakeRunner,
+    beside,
     counted_wrong,
+    mails_wrong,
+    names_of,
     prepared,
+    reads_mail,
+    receivers,
     reminders_wrong,
     servers_killed,
+    smtp_to,
     time_passes,
+    wants_a_link,
+    webhooks_wrong,
     works,
 )
+from tests.mail.conftest import listening
+from tests.webhooks.conftest import Receiver, Told, receiving
 from tests.work import runner_in
 
 CAREER = {"premium": "premium_career"}
@@ -50,7 +64,7 @@ async def test_killed_workers_leave_each_reminder_to_come_once(databases: Databa
 
 async def test_a_reader_that_first_notes_what_it_read_is_found(databases: Databases):
     # For as many steps it has noted events whose jobs are not there.
-    _, wrong = await killed_everywhere(databases, notes_first, reminders_wrong, stride=3)
+    _, wrong = await killed_everywhere(databases, notes_first, reminders_wrong, stride=3, enough=1)
 
     assert any("never" in each for each in wrong)
 
@@ -71,17 +85,87 @@ async def test_what_happens_on_the_outside_happens_once_more_for_a_kill_at_most(
 
 
 def test_killed_servers_bring_about_all_that_falls_due(tmp_path: Path):
-    with prepared(letters=120) as (data, sent):
-        report = servers_killed(data, sent, tmp_path / "server.log", ["server", "postgres"] * 2)
+    with receivers() as told, prepared(120, told) as (data, sent):
+        report = servers_killed(
+            data, sent, told, tmp_path / "server.log", ["server", "postgres"] * 2
+        )
 
     assert report.wrong == []
     assert report.reminders == len(sent)
+    assert report.webhooks >= 2 * len(sent)
+    assert report.mails >= 2 * len(sent)
+
+
+async def test_killed_workers_deliver_each_webhook_once_more_for_a_kill_at_most(
+    databases: Databases,
+):
+    with beside(receiving) as receiver:
+        steps, wrong = await killed_everywhere(
+            databases,
+            runner_in,
+            forgetting(receiver.got, partial(webhooks_wrong, receiver)),
+            begin=partial(told, receiver),
+            until=SIGN_UP,
+        )
+
+    assert wrong == []
+    assert steps > 30
+
+
+async def test_a_worker_that_takes_off_what_it_has_not_delivered_is_found(databases: Databases):
+    with beside(receiving) as receiver:
+        _, wrong = await killed_everywhere(
+            databases,
+            takes_off_first,
+            forgetting(receiver.got, partial(webhooks_wrong, receiver)),
+            begin=partial(told, receiver),
+            until=SIGN_UP,
+            enough=1,
+        )
+
+    assert any("never" in each for each in wrong)
+
+
+async def test_killed_workers_send_each_mail_once_more_for_a_kill_at_most(databases: Databases):
+    with beside(partial(listening, None)) as server:
+        steps, wrong = await killed_everywhere(
+            databases,
+            partial(runner_in, smtp=smtp_to(server)),
+            forgetting(server.taken, partial(mails_wrong, server)),
+            begin=mails_wanted,
+            # They take many steps.
+            stride=2 * STRIDE if STRIDE > 1 else 1,
+        )
+
+    assert wrong == []
+    assert steps > 30
+
+
+async def test_a_worker_that_forgets_a_mail_before_it_went_is_found(databases: Databases):
+    with beside(partial(listening, None)) as server:
+        _, wrong = await killed_everywhere(
+            databases,
+            partial(forgets_first, smtp_to(server)),
+            forgetting(server.taken, partial(mails_wrong, server)),
+            begin=mails_wanted,
+            enough=1,
+        )
+
+    assert any("never" in each for each in wrong)
 
 
 async def killed_everywhere(
-    databases: Databases, make: MakeRunner, look: Any, stride: int = STRIDE
+    databases: Databases,
+    make: MakeRunner,
+    look: Any,
+    *,
+    begin: Any = None,
+    until: datetime = AFTER,
+    stride: int = STRIDE,
+    enough: float = math.inf,
 ) -> tuple[int, list[str]]:
-    """Letters are sent; workers are killed before their n-th step; one does the rest. For every n.
+    """What `begin` does is done; workers are killed before their n-th step; one does the rest. For
+    every n, or until enough is wrong.
 
     Returns how many steps there were, and what was wrong: what `look` says of a database, its letters
     and the number of kills.
@@ -90,18 +174,29 @@ async def killed_everywhere(
     steps = 1
     while True:
         url = databases.fresh()
-        sent = await letters(url)
+        sent = await (begin or letters)(url)
         kills = 0
-        while kills < KILLS and works(url, make, AFTER, steps=steps).killed:
+        while kills < KILLS and works(url, make, until, steps=steps).killed:
             time_passes(url)
             kills += 1
-        works(url, make, AFTER)
+        works(url, make, until)
         found = [*look(url, sent, kills), *await unsound(url)]
         wrong += [f"Killed {kills} times before step {steps}: {each}" for each in found]
         databases.drop(url)
-        if not kills:
+        if not kills or len(wrong) >= enough:
             return steps, wrong
         steps += stride
+
+
+def forgetting(arrived: list[Any], look: Any) -> Any:
+    """Looks, and then forgets what arrived: the next time begins anew."""
+
+    def look_and_forget(*given: Any) -> list[str]:
+        found = look(*given)
+        arrived.clear()
+        return found
+
+    return look_and_forget
 
 
 async def letters(url: str, count: int = 3) -> list[ConversationId]:
@@ -116,6 +211,26 @@ async def letters(url: str, count: int = 3) -> list[ConversationId]:
             assert isinstance(conversation, str)
             sent.append(ConversationId(conversation))
         return sent
+
+
+async def told(receiver: Receiver, url: str) -> list[ConversationId]:
+    """The same, and an endpoint that is to hear of them."""
+    sent = await letters(url, count=2)
+    async with town_in(url) as town:
+        await Told(town, runner_in(town)).endpoint(receiver.url, "inmail.sent")
+    return sent
+
+
+async def mails_wanted(url: str) -> list[str]:
+    """A letter to a member who reads mail, and who wants to set a new password; what their mails are
+    called."""
+    async with town_in(url) as town:
+        await town.do(lambda tx: installation.set_test_clock(tx, SIGN_UP))
+        ada = await town.member("ada", **CAREER)
+        recipient = await reads_mail(town, "recipient")
+        letter = await town.sends(ada, recipient)
+        assert not isinstance(letter, Refusal), letter
+        return [*names_of(letter), await wants_a_link(town, "recipient")]
 
 
 async def unsound(url: str) -> list[str]:
@@ -165,3 +280,29 @@ def notes_first(town: Town) -> Runner:
 
     jobs.remember_read, jobs.add = remember_first, add_later  # type: ignore[assignment]
     return runner_in(town)
+
+
+def takes_off_first(town: Town) -> Runner:
+    """Has a planted mistake: what is claimed is taken off, and delivered after that."""
+    claim = jobs.claim_in_order
+
+    async def claim_and_forget(tx: Tx, *given: Any, **more: Any) -> list[Job]:
+        claimed = await claim(tx, *given, **more)
+        await jobs.done(tx, claimed)
+        return claimed
+
+    jobs.claim_in_order = claim_and_forget  # type: ignore[assignment]
+    return runner_in(town)
+
+
+def forgets_first(smtp: Smtp, town: Town) -> Runner:
+    """Has a planted mistake: a mail is taken off before the mail server has it."""
+    wanted = mails.wanted
+
+    async def wanted_and_done(tx: Tx, name: str) -> Wanted | None:
+        found = await wanted(tx, name)
+        await mails.done(tx, name)
+        return found
+
+    mails.wanted = wanted_and_done  # type: ignore[assignment]
+    return runner_in(town, smtp=smtp)
