@@ -1,0 +1,220 @@
+"""What each route is asked: whom it names, and a body that would do for whoever may."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from overture import ids
+from overture.core.ids import MemberId
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a route is asked: what its placeholders are, what else is in its address, what is sent.
+
+    `party` is the other side of what is asked for. `secret` says that what the placeholders name may be
+    known to those two alone: to everybody else it is as if it were not there.
+    """
+
+    path: Mapping[str, str] = field(default_factory=dict[str, str])
+    query: str = ""
+    body: Any = None
+    party: str = "ada"
+    secret: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def stranger(self) -> Ask:
+        """The same of something that is not there."""
+        fresh = {name: str(ids.new()) for name in self.path if name not in ("name", "member")}
+        return replace(self, path={**self.path, **fresh})
+
+
+@dataclass(frozen=True)
+class Things:
+    """What there is: all of it Grace's, or of her and another."""
+
+    members: Mapping[str, MemberId]
+    pending: str
+    open: str
+    message: str
+    file: str
+    invitation: str
+    photo: str
+    passkey: str
+    session: str
+    seal: str
+    unsubscribe: str
+    endpoint: str
+    now: str
+
+
+def api_asks(t: Things) -> dict[str, Ask]:
+    """Without those that need nothing but their address."""
+    grace = t.members["grace"]
+    letter = Ask({"conversation_id": t.pending}, body={}, party="ada", secret=True)
+    talk = Ask({"conversation_id": t.open}, body={}, party="bob", secret=True)
+    message = replace(talk, path={**talk.path, "message_id": t.message})
+    invited = Ask({"invitation_id": t.invitation}, party="emil", secret=True)
+    member = Ask({"member_id": grace}, party="dora")
+    endpoint = Ask({"endpoint_id": t.endpoint}, body={})
+    plan = Ask({"pool": "premium"}, body={"plan": "premium_business"})
+    return {
+        "GET /members/{member_id}/contact": replace(member, party="ada"),
+        "POST /conversations": Ask(body={"to": grace, "body": "Hello"}, party="bob"),
+        "POST /conversations/{conversation_id}/messages": replace(talk, body={"body": "Hello"}),
+        "POST /conversations/{conversation_id}/accept": letter,
+        "POST /conversations/{conversation_id}/decline": letter,
+        "POST /conversations/{conversation_id}/withdraw": letter,
+        "GET /conversations/{conversation_id}": replace(talk, body=None),
+        "GET /conversations/{conversation_id}/messages": replace(talk, body=None),
+        "POST /conversations/{conversation_id}/read": replace(talk, body={"up_to": t.message}),
+        "POST /conversations/{conversation_id}/typing": talk,
+        "POST /conversations/{conversation_id}/archive": talk,
+        "POST /conversations/{conversation_id}/unarchive": talk,
+        "POST /conversations/{conversation_id}/spam": talk,
+        "PATCH /conversations/{conversation_id}/messages/{message_id}": replace(
+            message, body={"body": "Changed"}
+        ),
+        "DELETE /conversations/{conversation_id}/messages/{message_id}": replace(
+            message, body=None
+        ),
+        "GET /conversations/{conversation_id}/attachments/{file_id}": replace(
+            talk, path={**talk.path, "file_id": t.file}, body=None
+        ),
+        "GET /search/messages": Ask(query="q=canary", party="bob"),
+        "POST /members": Ask(body={"handle": "new-member", "name": "New"}),
+        "GET /members": Ask(query="q=grace"),
+        "GET /members/{id_or_handle}": Ask({"id_or_handle": "grace"}),
+        "PATCH /me": Ask(body={"headline": "Something"}),
+        "PATCH /me/preferences": Ask(body={"accept_inmail": False}),
+        "PATCH /me/preferences/email": Ask(body={"inmail": False}),
+        "POST /connections": Ask(body={"member_id": grace}, party="dora"),
+        "POST /connections/{invitation_id}/accept": invited,
+        "POST /connections/{invitation_id}/decline": invited,
+        "DELETE /connections/{member_id}": member,
+        "PUT /connections": Ask(body={"pairs": [[grace, t.members["hugo"]]]}),
+        "PUT /blocks/{member_id}": member,
+        "DELETE /blocks/{member_id}": member,
+        "POST /reports": Ask(body={"member_id": grace, "reason": "spam"}),
+        "PUT /operator/clock": Ask(body={"now": t.now}),
+        "POST /operator/jobs/replay": Ask(body={}),
+        "POST /operator/tokens": Ask(body={"member_id": grace}),
+        "POST /operator/webhooks": Ask(body={"url": "http://127.0.0.1:9/"}),
+        "GET /operator/webhooks/{endpoint_id}": replace(endpoint, body=None),
+        "PATCH /operator/webhooks/{endpoint_id}": endpoint,
+        "DELETE /operator/webhooks/{endpoint_id}": replace(endpoint, body=None),
+        "POST /operator/webhooks/{endpoint_id}/secret": endpoint,
+        "POST /operator/webhooks/{endpoint_id}/test": endpoint,
+        "GET /operator/webhooks/{endpoint_id}/deliveries": replace(endpoint, body=None),
+        "POST /operator/webhooks/{endpoint_id}/deliveries/{delivery_id}/replay": replace(
+            endpoint, path={**endpoint.path, "delivery_id": "1"}
+        ),
+        "POST /operator/webhooks/{endpoint_id}/replay": replace(endpoint, body={"since": t.now}),
+        "POST /payments/stripe": Ask(body=b"{}"),
+        "PUT /operator/payments/customers/{customer}": Ask(
+            {"customer": "cus_1"}, body={"member_id": grace}
+        ),
+        "PUT /me/subscriptions/{pool}": plan,
+        "DELETE /me/subscriptions/{pool}": replace(plan, body=None),
+        "POST /operator/credits": Ask(
+            body={"member_id": grace, "pool": "premium", "credits": 1, "reason": "A test"}
+        ),
+    }
+
+
+def web_asks(t: Things) -> dict[str, Ask]:
+    """Without those that need nothing but their address."""
+    grace = t.members["grace"]
+    letter = Ask({"id": t.pending}, body={"key": "a-key"}, party="ada", secret=True)
+    talk = Ask({"id": t.open}, body={"key": "a-key", "on": "1"}, party="bob", secret=True)
+    message = replace(talk, path={**talk.path, "message": t.message}, body={"body": "Changed"})
+    invited = Ask({"invitation": t.invitation}, party="emil", secret=True)
+    member = Ask({"handle": "grace"}, party="dora")
+    to = {"to": "grace", "subject": "", "body": "Hello", "key": "a-key", "price": "9"}
+    plan = "pool=premium&plan=premium_business"
+    account = {"email": "nobody@overture.example", "password": "a long enough one, surely"}
+    return {
+        "POST /signup": Ask(body={"name": "New", **account}),
+        "POST /login": Ask(body=account),
+        "POST /reset": Ask(body=account),
+        "GET /reset/new": Ask(query="link=none"),
+        "POST /reset/new": Ask(body={"link": "none", **account}),
+        "GET /verify": Ask(query="link=none"),
+        "POST /verify": Ask(body={"link": "none"}),
+        "POST /settings/account/handle": Ask(body={"handle": "another"}),
+        "POST /settings/account/email": Ask(body={"email": "another@overture.example"}),
+        "POST /settings/sessions/{session:uuid}/end": Ask({"session": t.session}, secret=True),
+        "GET /answer/{seal}": Ask({"seal": t.seal}),
+        "POST /answer/{seal}": Ask({"seal": t.seal}, body={"with": "accept"}),
+        "GET /unsubscribe/{seal}": Ask({"seal": t.unsubscribe}),
+        "POST /unsubscribe/{seal}": Ask({"seal": t.unsubscribe}),
+        "GET /compose": Ask(query="to=grace", party="bob"),
+        "GET /compose/people": Ask(query="q=grace"),
+        "POST /compose/draft": Ask(body=to, party="bob"),
+        "POST /compose/check": Ask(body=to, party="bob"),
+        "POST /compose/find": Ask(body=to),
+        "POST /compose/change": Ask(body=to),
+        "POST /compose/keep": Ask(body=to),
+        "POST /compose/to": Ask(body={**to, "pick": "grace"}),
+        "POST /compose/unblock": Ask(body=to),
+        "POST /compose/discard": Ask(body=to),
+        "POST /compose": Ask(body=to, party="bob"),
+        "GET /here": Ask(query=f"ids={grace}"),
+        "GET /files/{conversation:uuid}/{file:uuid}/{name}": Ask(
+            {"conversation": t.open, "file": t.file, "name": "x.pdf"}, party="bob", secret=True
+        ),
+        "GET /inbox/{id:uuid}": talk,
+        "GET /inbox/{id:uuid}/seen": replace(talk, query=f"up_to={t.message}"),
+        "POST /inbox/{id:uuid}/messages": replace(talk, body={"key": "a-key", "body": "Hello"}),
+        "POST /inbox/{id:uuid}/accept": letter,
+        "POST /inbox/{id:uuid}/decline": letter,
+        "POST /inbox/{id:uuid}/withdraw": letter,
+        "POST /inbox/{id:uuid}/star": talk,
+        "POST /inbox/{id:uuid}/mute": talk,
+        "POST /inbox/{id:uuid}/focus": talk,
+        "POST /inbox/{id:uuid}/archive": talk,
+        "POST /inbox/{id:uuid}/unarchive": talk,
+        "POST /inbox/{id:uuid}/spam": talk,
+        "POST /inbox/{id:uuid}/unread": talk,
+        "POST /inbox/{id:uuid}/snooze": replace(talk, body={"wake": ""}),
+        "POST /inbox/{id:uuid}/read": replace(talk, body={"up_to": t.message}),
+        "POST /inbox/{id:uuid}/typing": talk,
+        "POST /inbox/{id:uuid}/draft": replace(talk, body={"body": "Hello"}),
+        "POST /inbox/{id:uuid}/unblock": talk,
+        "POST /inbox/{id:uuid}/messages/{message:uuid}/edit": message,
+        "POST /inbox/{id:uuid}/messages/{message:uuid}/delete": message,
+        "GET /icons/{name}": Ask({"name": "icon-192.png"}),
+        "GET /members": Ask(query="q=grace"),
+        "GET /in/{handle}": member,
+        "GET /in/{handle}/connect": member,
+        "GET /in/{handle}/disconnect": member,
+        "GET /in/{handle}/block": member,
+        "GET /in/{handle}/report": member,
+        "POST /in/{handle}/connect": member,
+        "POST /in/{handle}/disconnect": member,
+        "POST /in/{handle}/block": member,
+        "POST /in/{handle}/unblock": member,
+        "POST /in/{handle}/report": replace(member, body={"reason": "spam"}),
+        "POST /profile": Ask(body={"name": "Another"}),
+        "POST /network/{invitation:uuid}/accept": invited,
+        "POST /network/{invitation:uuid}/decline": invited,
+        "POST /network/{member:uuid}/withdraw": Ask({"member": grace}, party="emil"),
+        "POST /network/{member:uuid}/unblock": Ask({"member": grace}),
+        "POST /settings/privacy/unblock/{member:uuid}": Ask({"member": grace}),
+        "POST /settings/security/passkeys/{passkey:uuid}/name": Ask(
+            {"passkey": t.passkey}, body={"name": "Another"}, secret=True
+        ),
+        "POST /settings/security/passkeys/{passkey:uuid}/remove": Ask(
+            {"passkey": t.passkey}, secret=True
+        ),
+        "GET /photos/{member:uuid}/{version}": Ask({"member": grace, "version": t.photo}),
+        "GET /premium/statement": Ask(query="pool=premium"),
+        "GET /premium/statement.csv": Ask(query="pool=premium"),
+        "GET /premium/change": Ask(query=plan),
+        "POST /premium/change": Ask(body={"pool": "premium", "plan": "premium_business"}),
+        "GET /premium/cancel": Ask(query="pool=premium"),
+        "POST /premium/cancel": Ask(body={"pool": "premium", "at": "period_end"}),
+        "POST /settings/display": Ask(body={"language": "", "theme": "", "time_zone": "UTC"}),
+    }
