@@ -18,8 +18,10 @@ Asgi = Callable[..., Awaitable[None]]
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 
-# What a browser may do with an answer. Pages have a policy of their own, and so has whatever says more.
+# What a browser may do with an answer, and who may keep it: nobody. Pages have a policy of their own,
+# and so has whatever says more.
 HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -180,7 +182,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 
 async def _refuse(problem: Problem, send: Any) -> None:
     body = problem.body()
-    told = {"Content-Type": problems.MEDIA_TYPE, "Cache-Control": "no-store", **problem.headers}
+    told = {"Content-Type": problems.MEDIA_TYPE, **problem.headers}
     headers = [(name.lower().encode(), value.encode()) for name, value in told.items()]
     headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})

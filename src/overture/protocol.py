@@ -220,7 +220,6 @@ class Protocol(HttpToolsProtocol):
             STATUS_LINE[problem.status]
             + b"content-type: %b\r\n" % problems.MEDIA_TYPE.encode()
             + _SHOWN
-            + b"cache-control: no-store\r\n"
             + b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
             + body
         )

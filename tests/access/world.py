@@ -41,6 +41,7 @@ from overture.store.photos import Photo
 from overture.store.tokens import TokenRow
 from overture.web.app import handlers, web_app
 from overture.web.context import make_site
+from overture.web.visit import SESSION_COOKIE, cookie_name
 from tests.access.asks import Ask, Things, api_asks, web_asks
 from tests.actions.test_files import PDF
 from tests.actions.test_photos import picture
@@ -49,7 +50,6 @@ from tests.work import SECRET, runner_in
 
 # A name for which browsers make passkeys.
 HOST = "overture.localhost"
-PUBLIC_URL = f"http://{HOST}"
 TABLE = Path(__file__).with_name("table.toml")
 # Who asks, in the order of the table's columns.
 ROLES = (
@@ -104,6 +104,7 @@ class World:
 
     app: Any
     town: Town
+    cookie_name: str
     members: dict[str, MemberId]
     tokens: dict[str, str]
     cookies: dict[str, str]
@@ -133,7 +134,7 @@ class World:
             headers["authorization"] = f"Bearer {self.tokens['operator:read']}"
         who = ask.party if role == "party" else role
         if (cookie := self.cookies.get(who)) is not None:
-            headers["cookie"] = f"session={cookie}"
+            headers["cookie"] = f"{self.cookie_name}={cookie}"
         body = b""
         if method == "POST":
             headers["content-type"] = "application/x-www-form-urlencoded"
@@ -219,7 +220,8 @@ def taken_from_anywhere() -> set[str]:
 
 
 @asynccontextmanager
-async def world_in(database_url: str) -> AsyncIterator[World]:
+async def world_in(database_url: str, scheme: str = "http") -> AsyncIterator[World]:
+    public_url = f"{scheme}://{HOST}"
     async with town_in(database_url) as town:
         await town.do(lambda tx: installation.set_test_clock(tx, SIGN_UP))
         shared = share(town.db, TestClock(), town.book, runner_in(town).play)
@@ -229,10 +231,10 @@ async def world_in(database_url: str) -> AsyncIterator[World]:
             writes_per_minute=0,
             webhook_allow_hosts=["127.0.0.1"],
         )
-        site = make_site(shared, public_url=PUBLIC_URL, secret=SECRET)
-        surface = Surface(hosts=hosts_of((), PUBLIC_URL, "127.0.0.1"))
+        site = make_site(shared, public_url=public_url, secret=SECRET)
+        surface = Surface(hosts=hosts_of((), public_url, "127.0.0.1"), https=site.https)
         app = front(faces(api_app(context), web_app(site)), surface)
-        world = World(app, town, {}, {}, {}, {})
+        world = World(app, town, cookie_name(site, SESSION_COOKIE), {}, {}, {}, {})
         await _people(world)
         await _things(world)
         await shared.hub.start()

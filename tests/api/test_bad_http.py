@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import socket
@@ -132,6 +133,12 @@ def test_a_request_that_came_whole_is_not_answered_for_by_the_nonsense_behind_it
     with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
         peer.sendall(POST + b"Content-Length: 2\r\n\r\n{}" + b"nonsense\r\n\r\n")
         assert b"".join(iter(lambda: peer.recv(65536), b"")) == b""
+
+
+def test_a_body_is_never_unpacked(port):
+    packed = gzip.compress(b" " * 10_000_000 + b"{}")
+    head = f"Content-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n".encode()
+    assert exchange(port, POST + head + packed)[0] == 400
 
 
 @pytest.mark.parametrize("said", [b"", GET + b"Host: x"])

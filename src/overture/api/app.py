@@ -420,7 +420,6 @@ def _json(status: int, body: bytes) -> _Response:
         [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"),
         ],
     )
 
