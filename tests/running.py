@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
@@ -19,7 +19,7 @@ COMMAND = [sys.executable, "-m", "overture"]
 
 @dataclass
 class Running:
-    """A server that answers. `errors` is the file that its standard error goes to."""
+    """A server that answers."""
 
     process: subprocess.Popen[str]
     address: str
@@ -71,13 +71,17 @@ def command(*arguments: object, **settings: str) -> subprocess.CompletedProcess[
 
 
 @contextmanager
-def serving(*options: object, **settings: str) -> Iterator[Running]:
-    """`overture serve` on any free port, with variables, stopped at the end if it still runs."""
+def serving(
+    *options: object, errors: IO[bytes] | None = None, **settings: str
+) -> Iterator[Running]:
+    """`overture serve` on any free port, with variables, stopped at the end if it still runs. Its log
+    goes into `errors`, or where the test's own goes."""
     process = subprocess.Popen(
         [*COMMAND, "serve", "--port", "0", *map(str, options)],
         env=environment(OVERTURE_OPERATOR_TOKEN=OPERATOR_TOKEN, **(on(options) | settings)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        stderr=errors,
         text=True,
     )
     assert process.stdout

@@ -195,7 +195,7 @@ def worker(settings: Settings) -> None:
     may run side by side. Without --public-url, links lead to the server's --host and --port.
     """
     _end_on_signals()
-    from overture.serve import log_to_stderr
+    from overture.logs import log_to_stderr
     from overture.worker import work
 
     log_to_stderr(settings.log_level)
@@ -233,7 +233,8 @@ def mail_in(
     With --listen and --maildir until SIGTERM or Ctrl+C; with --pipe one mail, whose fate the exit
     status tells, as sysexits has it. `overture serve --replies-listen HOST:PORT` listens by itself.
     """
-    from overture.serve import listening, log_to_stderr
+    from overture.logs import log_to_stderr
+    from overture.serve import listening
 
     log_to_stderr(settings.log_level)
     if (listen is not None) + pipe + (maildir is not None) != 1:

@@ -30,6 +30,7 @@ from overture.app import StartProblem
 from overture.core.pace import Pace
 from overture.front import Surface, front, hosts_of
 from overture.identity import Client, client_of
+from overture.logs import log_to_stderr
 from overture.settings import Settings
 from overture.store import accounts, embedded, idempotency, payments, webhooks
 from overture.store.db import Database, Unavailable
@@ -131,12 +132,6 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
             _run(_answer(orders[0], sockets[0], lambda: announce(address)))
         else:
             asyncio.run(_Processes(orders, sockets, lambda: announce(address)).serve())
-
-
-def log_to_stderr(level: str) -> None:
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    if level == "INFO":  # uvicorn would tell of its every start and end
-        logging.getLogger("uvicorn.error").setLevel("WARNING")
 
 
 # --- Sockets and the address --------------------------------------------------------------------

@@ -57,7 +57,7 @@ class Maker:
         except Unavailable:
             raise
         except Exception as problem:  # noqa: BLE001  which is told when it is found again
-            log.warning("some events cannot be read together: %r", problem)
+            log.warning("some events cannot be read together: %s", type(problem).__name__)
         await self._db.writing(partial(self._step, wait=wait, apart=True))
         return True
 

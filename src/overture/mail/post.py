@@ -51,8 +51,8 @@ class Folder:
             await to_thread(_write, file, bytes(mail.message))
         except OSError as problem:
             return Again(f"It could not be written: {(problem.strerror or 'unknown').lower()}.")
-        # Not to whom: the log holds no addresses.
-        _log.info("a mail, “%s”, lies in %s", mail.message["Subject"], file)
+        # Neither to whom nor what about: a letter's subject is for those two alone.
+        _log.info("a mail lies in %s", file)
         return DONE
 
 

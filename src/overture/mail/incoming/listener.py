@@ -82,8 +82,6 @@ class Door:
 @asynccontextmanager
 async def listening(intake: Intake, listener: socket.socket) -> AsyncGenerator[None]:
     """Takes mail in on this socket meanwhile; mails under way at the end are finished first."""
-    # It would log every address, and at the lowest level every line.
-    logging.getLogger("mail.log").setLevel(logging.ERROR)
     door = Door(intake)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Conversation(door), sock=listener)
