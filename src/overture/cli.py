@@ -598,31 +598,35 @@ def audit() -> None:
 def audit_verify(settings: Settings, as_json: bool) -> None:
     """Check that no entry of the audit log was changed or taken out.
 
-    Prints how many there are and the last one's link. Keep that somewhere else: it vouches for all of
+    Prints how far it goes and the last one's link. Keep that somewhere else: it vouches for all of
     them, also against whoever can write to the database.
     """
     from overture.store import audit as store
 
-    async def look(installation: "Installation") -> "tuple[store.Head, int | None]":
-        async def read(tx: "Tx") -> "tuple[store.Head, int | None]":
+    async def look(installation: "Installation") -> "tuple[int, store.Head, int | None]":
+        async def read(tx: "Tx") -> "tuple[int, store.Head, int | None]":
             async with tx.transaction():
                 await tx.execute("set transaction isolation level repeatable read, read only")
-                told, at = await store.head(tx), store.Head(0, "")
+                told, at = await store.head(tx), await store.beginning(tx)
+                dropped = at.number
                 while True:
                     further, broken = await store.first_broken(tx, at, 10_000)
                     if broken is not None:
-                        return further, broken
+                        return dropped, further, broken
                     if further == at:
-                        return at, None if at == told else at.number + 1
+                        return dropped, at, None if at == told else at.number + 1
                     at = further
 
         return await installation.db.reading(read)
 
-    head, broken = _on(settings, look)
+    dropped, head, broken = _on(settings, look)
     if as_json:
-        _print_json({"entries": head.number, "link": head.link, "broken": broken})
+        told = {"entries": head.number, "dropped": dropped, "link": head.link, "broken": broken}
+        _print_json(told)
     elif broken is None:
-        click.echo(f"Checked {head.number} entries. The last one's link: {head.link or 'none'}")
+        before = f" The first {dropped} were dropped as too old." if dropped else ""
+        count = head.number - dropped
+        click.echo(f"Checked {count} entries.{before} The last one's link: {head.link or 'none'}")
     if broken is not None:
         raise Failed(f"Entry {broken} of the audit log was changed or taken out.")
 

@@ -10,7 +10,6 @@ import asyncio
 import gc
 import logging
 import os
-import random
 import resource
 import signal
 import socket
@@ -20,6 +19,7 @@ from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -29,11 +29,11 @@ from overture import app, policies
 from overture.app import StartProblem
 from overture.core.pace import Pace
 from overture.front import Surface, front, hosts_of
+from overture.housekeeping import Keeping, keep_house, keeping_of
 from overture.identity import Client, client_of
 from overture.logs import log_to_stderr
 from overture.settings import Settings
-from overture.store import accounts, embedded, idempotency, payments, webhooks
-from overture.store.db import Database, Unavailable
+from overture.store import embedded
 from overture.worker import NO_REPLY_ADDRESS, Means, means_of
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,6 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 2
 CHILD_SECONDS = 3
 WATCH_SECONDS = 0.25
-HOUSEKEEPING_SECONDS = 3600
 BACKLOG = 2048
 TAKES_NOTHING_SECONDS = 45
 # Open files that are no connections of clients.
@@ -60,6 +59,7 @@ class Orders:
     pace: Pace
     log_level: str
     means: Means
+    keeping: Keeping
     work: bool
     surface: Surface
     connections_max: int
@@ -119,6 +119,7 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
                 ),
                 log_level=settings.log_level,
                 means=means,
+                keeping=keeping_of(settings),
                 work=settings.jobs,
                 surface=surface,
                 connections_max=_connections_max(settings.connections_max),
@@ -331,7 +332,9 @@ async def _answer(
                 await doors.enter_async_context(receiving(intake, door))
             beside = [
                 tasks.create_task(announce_when_ready()),
-                tasks.create_task(_keep_house(installation.db)),
+                tasks.create_task(
+                    keep_house(installation, orders.keeping, Path(orders.means.mail_folder))
+                ),
             ]
             if orders.work:
                 beside.append(tasks.create_task(runner.run()))
@@ -355,19 +358,6 @@ def _collect_less() -> None:
     _ = gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-
-
-async def _keep_house(db: Database) -> None:
-    """Drops what need not be kept, now and then; not at the same moments in every process."""
-    while True:
-        await asyncio.sleep(HOUSEKEEPING_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
-        try:
-            await db.writing(idempotency.forget_old)
-            await db.writing(accounts.prune)
-            await db.writing(webhooks.forget_old)
-            await db.writing(payments.forget_old)
-        except Unavailable:
-            log.info("the database was away when what is over was to be dropped")
 
 
 def _on_signals(stop: Callable[[], None]) -> None:

@@ -67,6 +67,11 @@ class Settings:
     oidc_client_secret: str | None
     oidc_name: str | None
     oidc_external_ids: bool
+    outbox_days: int
+    deliveries_days: int
+    reports_days: int
+    audit_days: int
+    mail_folder_days: int
 
 
 class SettingProblem(ValueError):
@@ -646,6 +651,41 @@ ROWS = (
         "That members' external ids are the provider's ids of them (its `sub`): they are linked.",
         _flag,
         flag=True,
+    ),
+    Row(
+        "outbox_days",
+        "90",
+        "How many days what happened is kept for streams and webhooks to catch up; 0 for ever.",
+        _count(0, 36500),
+        "N",
+    ),
+    Row(
+        "deliveries_days",
+        "30",
+        "How many days the log of webhooks' deliveries is kept; 0 for ever.",
+        _count(0, 36500),
+        "N",
+    ),
+    Row(
+        "reports_days",
+        "365",
+        "How many days reports to the operator are kept; 0 for ever.",
+        _count(0, 36500),
+        "N",
+    ),
+    Row(
+        "audit_days",
+        "0",
+        "How many days entries of the audit log are kept; 0 for ever.",
+        _count(0, 36500),
+        "N",
+    ),
+    Row(
+        "mail_folder_days",
+        "30",
+        "How many days mails are kept in DATA/mail, where there is no mail server; 0 for ever.",
+        _count(0, 36500),
+        "N",
     ),
     Row("log_level", "info", f"One of {', '.join(LEVELS).lower()}.", _level, "LEVEL"),
 )

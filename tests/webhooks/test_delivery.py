@@ -573,10 +573,10 @@ async def test_what_was_tried_a_month_ago_is_dropped_from_the_log(told, receiver
     await told.town.member("bo")
     await told.works()
 
-    await told.town.do(store.forget_old)
+    await told.town.do(lambda tx: store.forget_old(tx, timedelta(days=30)))
     assert len(await told.log(endpoint)) == 2
     await told.real_time_passes(days=2)
-    await told.town.do(store.forget_old)
+    await told.town.do(lambda tx: store.forget_old(tx, timedelta(days=30)))
     assert len(await told.log(endpoint)) == 1
 
 

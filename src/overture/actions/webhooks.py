@@ -261,7 +261,11 @@ async def replay_one(tx: Tx, endpoint: EndpointId, number: int, *, by: By) -> st
     if told.event is None:
         job = _test(endpoint, told.webhook_id, by.now)
     else:
-        (row,) = await outbox.within(tx, [(told.event, told.event)], 1)
+        rows = await outbox.within(tx, [(told.event, told.event)], 1)
+        if not rows:
+            # It was dropped as too old.
+            return Refusal.NO_SUCH_DELIVERY
+        (row,) = rows
         body = body_of(row)
         assert body is not None, "what was delivered is what endpoints are told of"
         job = _delivery(endpoint, row, body)

@@ -76,6 +76,32 @@ async def head(tx: Tx) -> Head:
     return Head(*row)
 
 
+async def beginning(tx: Tx) -> Head:
+    """After which entry the log begins: before the first one, or the last that was dropped as too old.
+
+    That the drop was meant stands in the log itself, with the link that the rest goes on from.
+    """
+    row = await one_row(tx, _BEGINNING, (FORGOTTEN,))
+    return Head(0, "") if row is None else Head(row[0], row[1])
+
+
+async def forget_before(tx: Tx, at: datetime, entry_id: str, now: datetime) -> None:
+    """Drops the entries before an instant, up to the first that is younger, and notes how far.
+
+    Nobody may do that by right: it is given for this transaction alone.
+    """
+    head = await one_row(tx, "select number from audit_head for update")
+    last = await one_row(tx, _LAST_BEFORE, (at,))
+    if head is None or last is None:
+        return
+    number, link = last
+    detail = {"number": number, "link": link}
+    await record(tx, entry_id, now, actor=ITSELF, action=FORGOTTEN, detail=detail)
+    await tx.execute("grant delete on audit to current_user")
+    await tx.execute("delete from audit where number <= %s", (number,))
+    await tx.execute("revoke delete on audit from current_user")
+
+
 async def first_broken(tx: Tx, after: Head, limit: int) -> tuple[Head, int | None]:
     """Goes on checking the chain from an entry: how far it got, and the number of the first entry that
     is missing or does not follow the one before it. `after` comes back where there is nothing more."""
@@ -91,6 +117,28 @@ def _entry(row: Sequence[Any]) -> Entry:
     return Entry(row[0], row[1], row[2], row[3], row[4], _detail(row[5]), row[6], row[7])
 
 
+# Who acts where the installation does by itself, and what it does to the log.
+ITSELF = "overture"
+FORGOTTEN = "audit.forgotten"
+_BEGINNING = """
+    select (detail ->> 'number')::bigint, detail ->> 'link'
+    from audit
+    where action = %s
+        and (detail ->> 'number')::bigint = (select min(a.number) from audit a) - 1
+    order by number desc
+    limit 1
+"""
+# Entries are numbered as they were committed, and no clock goes back by much.
+_LAST_BEFORE = """
+    select a.number, a.link
+    from audit a
+    where a.number < coalesce(
+            (select min(y.number) from audit y where y.at >= %s),
+            (select max(y.number) + 1 from audit y)
+        )
+    order by a.number desc
+    limit 1
+"""
 _detail = msgspec.json.Decoder(dict[str, Any]).decode
 _INSERT = """
     insert into audit (id, at, actor, action, member_id, detail, number, link)

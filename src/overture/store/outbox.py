@@ -51,6 +51,16 @@ async def number_at(tx: Tx, at: datetime) -> int:
     return low
 
 
+async def forget_before(tx: Tx, at: datetime) -> int:
+    """Drops events before an instant that everybody has read, the oldest first; how many at once.
+
+    The newest stay in any case: from their numbers it is known how far things went.
+    """
+    before = await number_at(tx, at)
+    params = {"before": before, "newest": _NEWEST_KEPT, "limit": _FORGOTTEN_AT_ONCE}
+    return len(await all_rows(tx, _FORGET, params))
+
+
 async def numbers_within(tx: Tx, ranges: Sequence[tuple[int, int]], limit: int) -> list[int]:
     """The same, of each the number alone."""
     return [row[0] for row in await all_rows(tx, _NUMBERS_WITHIN, _params(ranges, limit))]
@@ -76,6 +86,25 @@ def _params(ranges: Sequence[tuple[int, int]], limit: int) -> tuple[object, ...]
     return [first for first, _ in ranges], [last for _, last in ranges], limit, limit
 
 
+_NEWEST_KEPT = 1000
+_FORGOTTEN_AT_ONCE = 10_000
+_FORGET = """
+    delete from outbox
+    where sequence in (
+        select o.sequence
+        from outbox o
+        where o.sequence < %(before)s
+            and o.sequence <= (select max(n.sequence) from outbox n) - %(newest)s
+            and o.sequence < all (
+                select least(r.top + 1, (g.value ->> 0)::bigint)
+                from outbox_readers r
+                left join json_array_elements(r.gaps) g on true
+            )
+        order by o.sequence
+        limit %(limit)s
+    )
+    returning sequence
+"""
 _ENDS = """
     select coalesce((select min(o.sequence) from outbox o), 0),
         coalesce((select max(o.sequence) from outbox o), 0)

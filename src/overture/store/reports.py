@@ -52,6 +52,23 @@ async def newest(tx: Tx, *, cursor: str | None, limit: int) -> Page[Report]:
     return page_of(rows, limit, lambda row: Report(*row), lambda row: (row[6], row[0]))
 
 
+async def forget_before(tx: Tx, at: datetime) -> int:
+    """Drops reports from before an instant, the oldest first; how many at once."""
+    return len(await all_rows(tx, _FORGET, (at, _FORGOTTEN_AT_ONCE)))
+
+
+_FORGOTTEN_AT_ONCE = 1000
+_FORGET = """
+    delete from reports
+    where (owner_id, id) in (
+        select owner_id, id
+        from reports
+        where at < %s
+        order by at, id
+        limit %s
+    )
+    returning id
+"""
 _IS_WITH = """
     select conversation_id
     from inbox

@@ -15,7 +15,6 @@ from overture.store import pages
 from overture.store.db import Tx, all_rows, as_json, one_row
 from overture.store.pages import Page, page_of
 
-KEPT_FOR = timedelta(days=30)
 # So many are dropped in one go.
 _DROPPED_AT_ONCE = 100_000
 
@@ -163,9 +162,9 @@ async def drop_log(tx: Tx, endpoint: EndpointId, limit: int) -> int:
     return len(await all_rows(tx, _DROP_LOG, {"id": endpoint, "limit": limit}))
 
 
-async def forget_old(tx: Tx) -> None:
-    """Drops what was tried a month ago by the real clock, of each endpoint the oldest first."""
-    await tx.execute(_FORGET_OLD, {"kept_for": KEPT_FOR, "at_once": _DROPPED_AT_ONCE})
+async def forget_old(tx: Tx, kept_for: timedelta) -> None:
+    """Drops what was tried so long ago by the real clock, of each endpoint the oldest first."""
+    await tx.execute(_FORGET_OLD, {"kept_for": kept_for, "at_once": _DROPPED_AT_ONCE})
 
 
 _secrets = msgspec.json.Decoder(list[SigningSecret]).decode
