@@ -47,6 +47,10 @@ class Things:
     seal: str
     unsubscribe: str
     endpoint: str
+    # What was decided of her and not complained of, whose complaint waits, and a report of her.
+    decision: str
+    complaint: str
+    report: str
     now: str
 
 
@@ -98,6 +102,17 @@ def api_asks(t: Things) -> dict[str, Ask]:
         "PUT /blocks/{member_id}": member,
         "DELETE /blocks/{member_id}": member,
         "POST /reports": Ask(body={"member_id": grace, "reason": "spam"}),
+        "POST /me/complaints": Ask(body={"about": "decision", "id": t.decision, "text": "No."}),
+        "GET /operator/reports/{report_id}": Ask({"report_id": t.report}),
+        "POST /operator/reports/{report_id}/decide": Ask(
+            {"report_id": t.report}, body={"measure": "none", "answer": "No."}
+        ),
+        "POST /operator/warnings": Ask(body={"member_id": grace, "statement": "Why"}),
+        "POST /operator/suspensions": Ask(body={"member_id": grace, "statement": "Why"}),
+        "POST /operator/suspensions/{member_id}/lift": replace(member, body={"statement": "Why"}),
+        "POST /operator/complaints/{complaint_id}/answer": Ask(
+            {"complaint_id": t.complaint}, body={"verdict": "stands", "answer": "No."}
+        ),
         "PUT /operator/clock": Ask(body={"now": t.now}),
         "POST /operator/jobs/replay": Ask(body={}),
         "POST /operator/tokens": Ask(body={"member_id": grace}),
@@ -143,6 +158,9 @@ def web_asks(t: Things) -> dict[str, Ask]:
         "POST /reset/new": Ask(body={"link": "none", **account}),
         "GET /verify": Ask(query="link=none"),
         "POST /verify": Ask(body={"link": "none"}),
+        "POST /settings/decisions/complain": Ask(
+            body={"about": "decision", "id": t.decision, "text": "No."}
+        ),
         "POST /settings/account/handle": Ask(body={"handle": "another"}),
         "POST /settings/account/email": Ask(body={"email": "another@overture.example"}),
         "POST /settings/sessions/{session:uuid}/end": Ask({"session": t.session}, secret=True),

@@ -83,7 +83,9 @@ def _overseen(answer: Answer, role: str, ask: Ask) -> list[str]:
     # has the mail.
     who = {"owner": "grace", "scope": "grace", "party": ask.party}.get(role, "")
     who = "grace" if "seal" in ask.path else who
-    allowed = {"canary-report", "canary-address"} if role == "operator" else set[str]()
+    # What those who run the site read: what was reported to them, and what was said against them.
+    operators = {"canary-report", "canary-address", "canary-complaint"}
+    allowed = operators if role == "operator" else set[str]()
     return [
         secret
         for secret, theirs in SECRETS.items()

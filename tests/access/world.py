@@ -72,7 +72,9 @@ SECRETS = {
     "canary-file": {"grace", "bob"},
     "canary-draft": {"grace"},
     "canary-note": {"grace", "dora"},
-    "canary-report": set[str](),
+    "canary-report": {"bob"},
+    "canary-decision": {"grace"},
+    "canary-complaint": {"grace"},
     "canary-address": {"grace"},
     "canary-passkey": {"grace"},
 }
@@ -395,7 +397,13 @@ async def _things(world: World) -> None:
     place = Place.reply(ConversationId(open_))
     await town.do(lambda tx: drafts.save(tx, grace, place, body="canary-draft", now=town.now))
     report = {"member_id": grace, "reason": "spam", "note": "canary-report"}
-    await _said(world, "bob", "POST /reports", report)
+    report_id = (await _said(world, "bob", "POST /reports", report))["id"]
+    why = {"member_id": grace, "statement": "canary-decision"}
+    decision, other = [
+        (await _said(world, "operator", "POST /operator/warnings", why))["id"] for _ in range(2)
+    ]
+    complaint = {"about": "decision", "id": other, "text": "canary-complaint"}
+    complaint_id = (await _said(world, "grace", "POST /me/complaints", complaint))["id"]
     # What is the owner's own.
     face = await photos.make(picture())
     assert isinstance(face, Photo)
@@ -434,6 +442,9 @@ async def _things(world: World) -> None:
         seal=seal,
         unsubscribe=unsubscribe,
         endpoint=endpoint["endpoint"]["id"],
+        decision=decision,
+        complaint=complaint_id,
+        report=report_id,
         now=town.now.isoformat(),
     )
     world.asks.update({f"api {route}": ask for route, ask in api_asks(things).items()})

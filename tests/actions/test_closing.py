@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
@@ -11,12 +12,22 @@ from overture import ids
 from overture.actions import closing, conversations, inbox, ledger, members, network
 from overture.actions.conversations import Ask
 from overture.core.conversations import State
-from overture.core.ids import ConversationId, InvitationId, MemberId, MessageId, ReportId, TokenId
+from overture.core.decisions import About, Ground, Measure
+from overture.core.ids import (
+    ComplaintId,
+    ConversationId,
+    DecisionId,
+    InvitationId,
+    MemberId,
+    MessageId,
+    ReportId,
+    TokenId,
+)
 from overture.core.refusals import Refusal
 from overture.core.sending import Done, Start, Withdraw, Write
 from overture.store import closing as closing_store
 from overture.store import credits as credits_store
-from overture.store import reports, tokens
+from overture.store import decisions, reports, tokens
 from overture.store.closing import Pending
 from overture.store.db import Tx, all_rows
 from overture.store.idempotency import OPERATOR, Kept, Once, keep
@@ -282,6 +293,17 @@ async def test_a_member_who_left_leaves_no_trace(town: Town):
         ReportId(ids.new()), zoe, bob, None, "spam", f"{canary} report note", now
     )
     await town.db.writing(lambda tx: reports.add(tx, report))
+    of_her = replace(report, id=ReportId(ids.new()), reporter=bob, member=zoe, note="")
+    seen = reports.Snapshot("z", f"{canary} Name", "", "", f"{canary} About")
+    await town.db.writing(lambda tx: reports.add(tx, of_her, seen))
+    on_her = decisions.Decision(
+        DecisionId(ids.new()), zoe, Measure.WARNING, Ground.LAW, f"{canary} did", None, now
+    )
+    await town.db.writing(lambda tx: decisions.add(tx, on_her))
+    complaint = decisions.Complaint(
+        ComplaintId(ids.new()), zoe, About.DECISION, on_her.id, f"{canary} did not", now
+    )
+    await town.db.writing(lambda tx: decisions.complain(tx, complaint))
     token = tokens.TokenRow(TokenId(ids.new()), zoe, ["read"], f"{canary} label", None)
     await town.db.writing(lambda tx: tokens.add(tx, token, b"\1" * 32))
     # Kept answers: the member's own, and others' that name the member.

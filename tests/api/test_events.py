@@ -339,7 +339,7 @@ async def test_the_events_are_described(site: Site):
     described = (await site.http.get("/openapi.json")).json()
     told = described["paths"]["/events"]["get"]
     assert list(told["x-events"]) == [
-        "message", "conversation", "receipt", "typing", "credits", "reminder",
+        "message", "conversation", "receipt", "typing", "credits", "reminder", "decision",
     ]  # fmt: skip
     assert "text/event-stream" in told["responses"]["200"]["content"]
     page = (await site.http.get("/reference")).text

@@ -13,7 +13,7 @@ from overture.actions.conversations import Ask
 from overture.core.ids import ConversationId, MemberId
 from overture.core.policy import Outcome
 from overture.core.sending import Respond, Withdraw
-from overture.store import installation, jobs
+from overture.store import decisions, installation, jobs
 from overture.store.db import Tx, all_rows
 from tests.cast import SIGN_UP
 from tests.jobs.conftest import Worked
@@ -102,9 +102,31 @@ async def _connects(worked: Worked, ada: MemberId, grace: MemberId, sent: Conver
     await worked.town.do(lambda tx: network.upsert_pairs(tx, [(ada, grace)], worked.town.now))
 
 
+async def _is_suspended(
+    worked: Worked, ada: MemberId, grace: MemberId, sent: ConversationId
+) -> None:
+    await worked.town.do(lambda tx: decisions.suspend(tx, grace, worked.town.now))
+
+
+async def _sender_is_suspended(
+    worked: Worked, ada: MemberId, grace: MemberId, sent: ConversationId
+) -> None:
+    await worked.town.do(lambda tx: decisions.suspend(tx, ada, worked.town.now))
+
+
 @pytest.mark.parametrize(
     "gone",
-    [_answers, _withdraws, _blocks, _is_blocked, _opts_out, _leaves, _connects],
+    [
+        _answers,
+        _withdraws,
+        _blocks,
+        _is_blocked,
+        _opts_out,
+        _leaves,
+        _connects,
+        _is_suspended,
+        _sender_is_suspended,
+    ],
     ids=lambda gone: gone.__name__.strip("_"),
 )
 async def test_none_comes_once_the_reason_is_gone(worked: Worked, gone: Any):

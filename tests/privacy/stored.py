@@ -212,10 +212,19 @@ async def _refusals(life: Life) -> None:
     town, zoe, of = life.town, life.zoe, life.others
     await town.do(lambda tx: network.block(tx, zoe, of["bob"], town.now))
     await town.do(lambda tx: network.block(tx, of["eve"], zoe, town.now))
-    life.plant("reports", owner_id=zoe, member_id=of["bob"], reason="spam")
+    life.plant("reports", owner_id=zoe, member_id=of["bob"], reason="spam", measure="none")
     life.plant(
-        "reports", its_own=False, owner_id=of["eve"], member_id=zoe, reason="spam", note=KEPT
+        "reports",
+        its_own=False,
+        owner_id=of["eve"],
+        member_id=zoe,
+        reason="spam",
+        note=KEPT,
+        measure="warning",
+        snapshot=Json({"name": f"{OWN}-reports-snapshot"}),
     )
+    life.plant("decisions", owner_id=zoe, measure="warning", ground="law")
+    life.plant("complaints", owner_id=zoe, about="decision", outcome="stands")
 
 
 async def _letters(life: Life) -> None:

@@ -22,11 +22,20 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 from overture import ids, words
-from overture.actions import inbox, network
+from overture.actions import decisions, inbox, network, reports
 from overture.actions.accounts import Letter, Mail
 from overture.core import seals
 from overture.core.accounts import Denied, Purpose
-from overture.core.ids import ConversationId, InvitationId, MemberId, MessageId
+from overture.core.decisions import About, Ground, Measure, Verdict
+from overture.core.ids import (
+    ComplaintId,
+    ConversationId,
+    DecisionId,
+    InvitationId,
+    MemberId,
+    MessageId,
+    ReportId,
+)
 from overture.core.notifying import Kind
 from overture.core.policy import Outcome
 from overture.core.refusals import Refusal
@@ -39,6 +48,7 @@ from overture.mail.said import Said
 from overture.store import links
 from overture.store.boxes import Folder
 from overture.store.db import Tx
+from overture.store.decisions import Decision
 from overture.web import render
 from overture.web.app import handlers
 from tests.cast import POLICIES, SIGN_UP, policy
@@ -393,6 +403,8 @@ class Life:
     # One who has to take the second step, and one who signed in long ago.
     halfway: Browser
     stale: Browser
+    # One who is suspended.
+    shut: Browser
     conversations: list[str] = field(default_factory=list)
     mine: list[str] = field(default_factory=list)
 
@@ -405,6 +417,7 @@ async def _life(place: Place) -> Life:
         _speaking(place.browser()),
         _speaking(place.browser()),
         _speaking(await place.member("10")),
+        _speaking(await place.member("12")),
     )
     me = life.me.id
     assert me
@@ -452,9 +465,64 @@ async def _life(place: Place) -> Life:
             await links.add(tx, link, sha256(secret.encode()).hexdigest())
 
     await town.do(arranged)
+    await _decided(place, life, them["88"])
     draft = {"to": them["77"], "subject": "Ψφχ", "body": "Ωδε", "key": ids.new()}
     assert (await life.me.post("/compose/draft", draft)).status_code == 303
     return life
+
+
+async def _decided(place: Place, life: Life, other: MemberId) -> None:
+    """Everything was decided of the member and their reports, and complained of; one is suspended."""
+    me, shut, now = life.me.id, life.shut.id, place.town.now
+    assert me
+    assert shut
+
+    def by() -> decisions.Act:
+        return decisions.Act("token:1", ids.new(), DecisionId(ids.new()), now)
+
+    async def decide(tx: Tx) -> None:
+        for who, measure in (
+            (shut, Measure.SUSPENSION),
+            (me, Measure.WARNING),
+            (me, Measure.SUSPENSION),
+            (me, Measure.LIFTED),
+        ):
+            act = by()
+            made = await decisions.decide(tx, act, who, measure, ground=Ground.LAW, statement="Ψφχ")
+            assert isinstance(made, Decision)
+            if measure is not Measure.LIFTED and who == me:
+                complaint = ComplaintId(ids.new())
+                _ = await decisions.complain(
+                    tx,
+                    me,
+                    complaint,
+                    about=About.DECISION,
+                    about_id=act.decision_id,
+                    words="Ωδε",
+                    now=now,
+                )
+                if measure is Measure.WARNING:
+                    _ = await decisions.answer_complaint(
+                        tx, by(), complaint, Verdict.STANDS, answer="Ευχ"
+                    )
+        for measure in (None, Measure.NONE, Measure.WARNING):
+            made = ReportId(ids.new())
+            _ = await reports.report(
+                tx,
+                me,
+                made,
+                member=other,
+                conversation=None,
+                reason=reports.Reason.SPAM,
+                note="Ωδε",
+                now=now,
+            )
+            if measure is not None:
+                _ = await decisions.decide_report(
+                    tx, by(), made, measure, ground=Ground.TERMS, statement="Ψ", answer="Ψφχ"
+                )
+
+    await place.town.do(decide)
 
 
 async def _two_steps(place: Place, life: Life) -> None:
@@ -511,6 +579,8 @@ def _addresses(path: str, life: Life) -> list[tuple[Browser, str]]:
         "/reset/new": ["/reset/new?link=11"],
         "/verify": ["/verify?link=22"],
     }
+    if path == "/suspended":
+        return [(life.shut, path)]
     if path in ("/login/code", "/confirm"):
         return [(life.halfway if path == "/login/code" else life.stale, path)]
     assert "{" not in path, f"{path}: which address of it should be looked at?"

@@ -80,6 +80,8 @@ async def _fill(
     await archive.add_json("ledger.json", await _statement(tx, member, now, book))
     await archive.add_json("drafts.json", own.drafts)
     await archive.add_json("reports.json", own.reports)
+    await archive.add_json("decisions.json", own.decisions)
+    await archive.add_json("complaints.json", own.complaints)
     await archive.add_json("tokens.json", own.tokens)
     account = own.accounts[0] if own.accounts else {}
     await archive.add_json(
@@ -181,7 +183,9 @@ files/              the files that came with your messages and those of others; 
 drafts.json         what you were writing and have not sent
 subscriptions.json  the plans that run, with their credits, and what you asked for over time
 ledger.json         every credit that came and went, with the reason and the balance after it
-reports.json        what you reported to the operator
+reports.json        what you reported to the operator, and what became of it
+decisions.json      what the operator decided of you, with the reasons
+complaints.json     what you said against such decisions, and the answers
 tokens.json         your access tokens, without their secret text
 account.json        the address that you sign in with, since when your password is the one it is,
                     whether you sign in in two steps, when browsers you once signed in with were

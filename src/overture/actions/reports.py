@@ -47,7 +47,7 @@ async def report(
     if conversation is not None and not await store.is_with(tx, viewer, conversation, member):
         return Refusal.NO_SUCH_CONVERSATION
     made = Report(report_id, viewer, member, conversation, reason, clean, now)
-    await store.add(tx, made)
+    await store.add(tx, made, await store.snapshot(tx, viewer, member, conversation))
     told = {"report_id": report_id, "member_id": member, "conversation_id": conversation}
     await tell(tx, [Event(viewer, "report.created", now, told)])
     return made

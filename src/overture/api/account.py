@@ -14,6 +14,7 @@ TAG = "Members"
     summary="Everything about the caller",
     tag=TAG,
     media_type="application/zip",
+    while_suspended=True,
 )
 async def export_me(call: Call) -> Raw:
     """A zip of JSON files, of one moment; README.txt in it says what each holds."""
@@ -33,6 +34,7 @@ async def export_me(call: Call) -> Raw:
     summary="Close the account",
     tag=TAG,
     refusals={Refusal.NO_SUCH_MEMBER: 404},
+    while_suspended=True,
 )
 async def close_me(call: Call) -> Refusal | None:
     """Closes the account for good and erases the personal data; the ledger stays, without a name.

@@ -18,11 +18,13 @@ from overture.actions.lanes import Overloaded
 from overture.api import (
     account,
     conversations,
+    decisions,
     events,
     inbox,
     members,
     network,
     operator_clock,
+    operator_decisions,
     operator_jobs,
     operator_members,
     operator_metrics,
@@ -53,11 +55,13 @@ BASE = "/api/v1"
 MODULES: tuple[ModuleType, ...] = (
     account,
     conversations,
+    decisions,
     events,
     inbox,
     members,
     network,
     operator_clock,
+    operator_decisions,
     operator_jobs,
     operator_members,
     operator_metrics,
@@ -307,6 +311,8 @@ def _check_caller(operation: Operation, caller: Caller) -> None:
         raise problems.insufficient_scope(operation.scope)
     if operation.who is Who.MEMBER and caller.member is None:
         raise problems.act_as_required()
+    if caller.suspended and not operation.while_suspended:
+        raise problems.refused(Refusal.SUSPENDED, 403)
 
 
 async def _body(receive: Receive, headers: _Headers, bytes_max: int) -> bytes:

@@ -24,6 +24,7 @@ class Caller:
     operator: bool
     scopes: frozenset[str]
     member: MemberId | None
+    suspended: bool = False
 
 
 async def caller_of(
@@ -44,7 +45,7 @@ async def caller_of(
             raise problems.invalid("Act-As", "This is no member's id.", 400)
         if token.member is None:
             raise problems.refused(Refusal.NO_SUCH_MEMBER, 404)
-    return Caller(token.id, token.operator, token.scopes, token.member)
+    return Caller(token.id, token.operator, token.scopes, token.member, token.suspended)
 
 
 def _member_id(header: bytes | None) -> MemberId | None:

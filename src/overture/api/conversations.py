@@ -391,6 +391,7 @@ _STATUS = {
     Refusal.NO_SUCH_MEMBER: 404,
     Refusal.CONVERSATION_CLOSED: 403,
     Refusal.NOT_THE_SENDER: 403,
+    Refusal.SUSPENDED: 403,
     **BEGINNING,
     **ANSWERING,
 }

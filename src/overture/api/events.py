@@ -16,6 +16,7 @@ from overture.live.stream import Piece
 from overture.live.told import (
     ConversationTold,
     CreditsTold,
+    DecisionTold,
     MessageTold,
     NetworkTold,
     PresenceTold,
@@ -56,6 +57,14 @@ class ReminderOut(Out):
     conversation_id: ConversationId
 
 
+class DecisionNewsOut(Out):
+    """The operator decided on the caller (`decision`), on a report of theirs (`report`) or on a
+    complaint of theirs (`complaint`); read `GET /me/decisions` and `GET /me/reports`."""
+
+    about: str
+    id: str
+
+
 @operation(
     "GET",
     "/events",
@@ -71,6 +80,7 @@ class ReminderOut(Out):
         "typing": TypingOut,
         "credits": CreditsOut,
         "reminder": ReminderOut,
+        "decision": DecisionNewsOut,
     },
 )
 async def events(call: Call) -> Stream | Problem:
@@ -80,7 +90,7 @@ async def events(call: Call) -> Stream | Problem:
     `message`: one was written, by either side, or changed. `conversation`: one began, or its state, its
     box, its answer or what the caller read of it changed. `receipt` and `typing` come only where both
     have receipts on, and never to the sender of an InMail that was not answered. What is told is what
-    the caller would read at that moment. `reminder` comes with the release that sends reminders.
+    the caller would read at that moment. `decision`: an operator decided what concerns the caller.
 
     The `id` is a place to go on from: send the last one as `Last-Event-ID` and what was missed comes
     first, from any process and also after a restart. An event may come again then. `reset` says that
@@ -161,6 +171,11 @@ async def _typing(hub: Hub, viewer: MemberId, told: TypingTold) -> _Found:
     return [("typing", TypingOut(told.conversation, told.typist))]
 
 
+async def _decision(hub: Hub, viewer: MemberId, told: DecisionTold) -> _Found:
+    _ = hub, viewer
+    return [("decision", DecisionNewsOut(told.about, told.id))]
+
+
 async def _credits(hub: Hub, viewer: MemberId, told: CreditsTold) -> _Found:
     _ = hub, viewer
     return [("credits", CreditsOut(told.pool, told.balance))]
@@ -184,6 +199,7 @@ _READ: dict[type[Told], Callable[[Hub, MemberId, Any], Awaitable[_Found]]] = {
     TypingTold: _typing,
     CreditsTold: _credits,
     ReminderTold: _reminder,
+    DecisionTold: _decision,
     NetworkTold: _nothing,
     PresenceTold: _nothing,
 }

@@ -14,6 +14,7 @@ from overture.api import problems
 from overture.api.operation import NO_SUCH, Operation, Raw, Stream, Who
 from overture.api.wire import FROM_POLICY, UUID_PATTERN, Out
 from overture.core.policy import Policy
+from overture.core.refusals import Refusal
 
 Json = dict[str, Any]
 
@@ -289,6 +290,8 @@ def _codes(each: Operation) -> Mapping[int, Sequence[str]]:
         add(400, "invalid")
         add(404, "no_such_member")
         add(429, "rate_limited")
+        if each.who is not Who.OPERATOR and not each.while_suspended:
+            add(403, Refusal.SUSPENDED)
     if each.who is Who.MEMBER:
         add(400, "act_as_required")
     if each.who is Who.OPERATOR:

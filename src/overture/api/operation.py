@@ -50,12 +50,14 @@ from overture.api.context import Context
 from overture.api.problems import Problem
 from overture.api.wire import In, Out
 from overture.core.ids import (
+    ComplaintId,
     ConversationId,
     EndpointId,
     FileId,
     InvitationId,
     MemberId,
     MessageId,
+    ReportId,
 )
 from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
@@ -182,6 +184,7 @@ class Operation:
     secrets: frozenset[str]
     events: Mapping[str, type[Out]]
     unhurried: bool
+    while_suspended: bool
 
 
 def operation(
@@ -203,6 +206,7 @@ def operation(
     body_bytes_max: int = BODY_BYTES_MAX,
     events: Mapping[str, type[Out]] | None = None,
     unhurried: bool = False,
+    while_suspended: bool = False,
 ) -> Callable[[Handler], Operation]:
     """Declares an operation; see above.
 
@@ -210,7 +214,8 @@ def operation(
     noes that it may return, each with its status; one that is not declared is a fault. `problems`
     tells of the codes of further ones that it returns or raises itself, by status; those with a
     status of `carried` have the fields of `carries` too. `events` are those of a Stream, by name, with
-    what each brings. An `unhurried` one may take as long as it takes. The docstring is the description.
+    what each brings. An `unhurried` one may take as long as it takes. `while_suspended`: a member who
+    is suspended may do it too. The docstring is the description.
     """
 
     def declare(run: Handler) -> Operation:
@@ -248,6 +253,7 @@ def operation(
             secrets=frozenset(name for kind in answers for name in _secrets(kind)),
             events=events or {},
             unhurried=unhurried,
+            while_suspended=while_suspended,
         )
 
     return declare
@@ -260,6 +266,8 @@ NO_SUCH: Mapping[Any, Refusal] = {
     MessageId: Refusal.NO_SUCH_MESSAGE,
     FileId: Refusal.NO_SUCH_FILE,
     InvitationId: Refusal.NO_SUCH_INVITATION,
+    ReportId: Refusal.NO_SUCH_REPORT,
+    ComplaintId: Refusal.NO_SUCH_COMPLAINT,
     EndpointId: Refusal.NO_SUCH_ENDPOINT,
 }
 

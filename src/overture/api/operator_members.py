@@ -1,4 +1,4 @@
-"""The operator's own: tokens for members, the audit log, reports."""
+"""The operator's own: tokens for members, the audit log."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,7 +9,6 @@ from msgspec import Meta
 from overture import ids
 from overture.actions import tokens
 from overture.actions.fields import Invalid
-from overture.actions.reports import Reason
 from overture.actions.tokens import TokenScope
 from overture.api import problems
 from overture.api.operation import Call, Who, operation
@@ -17,7 +16,6 @@ from overture.api.problems import Problem
 from overture.api.wire import (
     LINE,
     SECRET,
-    TEXT,
     AMemberId,
     In,
     Instant,
@@ -27,12 +25,10 @@ from overture.api.wire import (
     page_out,
 )
 from overture.clock import real_now
-from overture.core.ids import ConversationId, MemberId, ReportId, TokenId
+from overture.core.ids import MemberId, TokenId
 from overture.core.refusals import Refusal
 from overture.store import audit as audit_store
-from overture.store import reports as reports_store
 from overture.store.audit import Entry
-from overture.store.reports import Report
 from overture.store.tokens import TokenRow
 
 TAG = "Operator"
@@ -76,16 +72,6 @@ class AuditEntryOut(Out):
     detail: Mapping[str, Any]
     number: int
     link: str
-
-
-class OperatorsReportOut(Out):
-    id: ReportId
-    at: Instant
-    reporter_id: MemberId
-    member_id: MemberId
-    conversation_id: ConversationId | None
-    reason: Reason
-    note: Annotated[str, TEXT]
 
 
 @operation(
@@ -132,12 +118,6 @@ async def audit(call: Call, query: PageQuery) -> Page[AuditEntryOut]:
     return page_out(page, audit_entry_out)
 
 
-@operation("GET", "/operator/reports", summary="What members reported", tag=TAG, who=Who.OPERATOR)
-async def reports(call: Call, query: PageQuery) -> Page[OperatorsReportOut]:
-    page = await reports_store.newest(call.tx, cursor=query.cursor, limit=query.limit)
-    return page_out(page, report_out)
-
-
 def actor(call: Call) -> str:
     """Who does what an operator does, for the audit log: the token, never its text."""
     assert call.caller is not None, "what is audited takes a token"
@@ -154,16 +134,4 @@ def audit_entry_out(entry: Entry) -> AuditEntryOut:
         detail=entry.detail,
         number=entry.number,
         link=entry.link,
-    )
-
-
-def report_out(report: Report) -> OperatorsReportOut:
-    return OperatorsReportOut(
-        id=report.id,
-        at=report.at,
-        reporter_id=report.reporter,
-        member_id=report.member,
-        conversation_id=report.conversation,
-        reason=Reason(report.reason),
-        note=report.note,
     )

@@ -33,6 +33,12 @@ class Party:
     premium_until: datetime | None = None
     # When the account was made; None is long ago.
     joined_at: datetime | None = None
+    suspended: bool = False
+
+    @property
+    def reads(self) -> bool:
+        """Whether they can read what comes now: neither gone nor suspended."""
+        return not self.closed and not self.suspended
 
     def is_premium(self, now: datetime) -> bool:
         return self.premium_until is not None and self.premium_until > now
@@ -110,7 +116,7 @@ def begin(
         return _no(Refusal.NO_SUCH_MEMBER)
     if pair.writer_blocked:
         return _no(Refusal.YOU_BLOCKED, Remedy(RemedyKind.UNBLOCK))
-    reachable = not pair.blocked_writer and not other.closed
+    reachable = not pair.blocked_writer and other.reads
     if reachable and (received := _pending_from(other.id, pair)):
         return Contact(None, Channel.MESSAGE, into=received, responds=True)
     if reachable and (pair.connected or _open_ones(pair)):
@@ -141,7 +147,7 @@ def write_on(
         return _no(Refusal.YOU_BLOCKED, Remedy(RemedyKind.UNBLOCK))
     if not conversation.shared:
         return _no(Refusal.CONVERSATION_CLOSED)
-    reachable = not pair.blocked_writer and not other.closed
+    reachable = not pair.blocked_writer and other.reads
     begun = conversation.begun_by(writer.id)
     responds = conversation.state is State.PENDING and not begun
     reopens = conversation.state is State.DECLINED and not begun

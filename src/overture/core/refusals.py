@@ -46,6 +46,17 @@ class Refusal(StrEnum):
     NO_SPACE_FOR_FILES = "no_space_for_files"
     NO_SUCH_FILE = "no_such_file"
 
+    SUSPENDED = "suspended"
+    ALREADY_SUSPENDED = "already_suspended"
+    NOT_SUSPENDED = "not_suspended"
+    NO_SUCH_REPORT = "no_such_report"
+    NO_SUCH_DECISION = "no_such_decision"
+    NO_SUCH_COMPLAINT = "no_such_complaint"
+    ALREADY_DECIDED = "already_decided"
+    NOT_DECIDED_YET = "not_decided_yet"
+    ALREADY_COMPLAINED = "already_complained"
+    TOO_LATE_TO_COMPLAIN = "too_late_to_complain"
+
     NO_SUBSCRIPTION = "no_subscription"
     UNKNOWN_PLAN = "unknown_plan"
     UNKNOWN_POOL = "unknown_pool"
@@ -135,6 +146,20 @@ _SENTENCES = {
         "Your files take up the 500 MB that a member has. Delete messages with files to make room."
     ),
     Refusal.NO_SUCH_FILE: Sentence("There is no such file in this conversation."),
+    Refusal.SUSPENDED: Sentence(
+        "This account is suspended. Sign in to read why, and to complain if that is wrong."
+    ),
+    Refusal.ALREADY_SUSPENDED: Sentence("This member is suspended already."),
+    Refusal.NOT_SUSPENDED: Sentence("This member is not suspended."),
+    Refusal.NO_SUCH_REPORT: Sentence("There is no such report."),
+    Refusal.NO_SUCH_DECISION: Sentence("There is no such decision."),
+    Refusal.NO_SUCH_COMPLAINT: Sentence("There is no such complaint."),
+    Refusal.ALREADY_DECIDED: Sentence("This was decided already."),
+    Refusal.NOT_DECIDED_YET: Sentence("This report is not decided yet."),
+    Refusal.ALREADY_COMPLAINED: Sentence("You have complained of this decision already."),
+    Refusal.TOO_LATE_TO_COMPLAIN: Sentence(
+        "A decision can be complained of for six months after it was made."
+    ),
     Refusal.NO_SUBSCRIPTION: Sentence("You have no subscription in this pool."),
     Refusal.UNKNOWN_PLAN: Sentence("There is no such plan in this pool. See GET /plans."),
     Refusal.UNKNOWN_POOL: Sentence("There is no such pool. See GET /plans."),

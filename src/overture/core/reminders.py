@@ -12,8 +12,9 @@ _GRACE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A letter that may be reminded of. `reachable`: its recipient accepts InMail, has an account, and
-    neither side has blocked the other. `time_zone` is the recipient's, an IANA name."""
+    """A letter that may be reminded of. `reachable`: its recipient accepts InMail and has an account,
+    neither side is suspended, and neither has blocked the other. `time_zone` is the recipient's, an
+    IANA name."""
 
     sent_at: datetime
     pending: bool

@@ -222,6 +222,10 @@ class Desk:
     record: Record = field(default_factory=Record)
 
     def decide(self, command: Command) -> Answer:
+        # Whoever is suspended is told so at the door; this is for what was under way meanwhile.
+        viewer = self.members.get(command.viewer)
+        if viewer is not None and viewer.suspended:
+            return Refused(Refusal.SUSPENDED)
         match command:
             case Start():
                 return self._start(command)

@@ -67,6 +67,15 @@ class NetworkTold:
 
 
 @dataclass(frozen=True, slots=True)
+class DecisionTold:
+    """An operator decided on the member, on a report or on a complaint of theirs: `about` which, by
+    its id."""
+
+    about: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class PresenceTold:
     """Another member came or went. Asked of the rules before it was sent; kept for no resumption."""
 
@@ -94,6 +103,7 @@ Told = (
     | CreditsTold
     | ReminderTold
     | NetworkTold
+    | DecisionTold
     | PresenceTold
 )
 
@@ -108,6 +118,9 @@ class _Payload(msgspec.Struct):
     recipient_id: MemberId | None = None
     other_id: MemberId | None = None
     member_id: MemberId | None = None
+    decision_id: str = ""
+    report_id: str = ""
+    complaint_id: str = ""
     pool: str = ""
     balance: int | None = None
     sessions: list[str] = msgspec.field(default_factory=list)
@@ -132,7 +145,13 @@ def concerns(
             return [] if other is None else _in_network(verb, owner, other)
         case "account" if verb == "signed_out":
             return [(owner, Ended(frozenset(_decode(payload).sessions)))]
-        case "member" if verb == "closed":
+        case "decision" if verb == "made":
+            return [(owner, DecisionTold("decision", _decode(payload).decision_id))]
+        case "report" if verb == "decided":
+            return [(owner, DecisionTold("report", _decode(payload).report_id))]
+        case "complaint" if verb == "answered":
+            return [(owner, DecisionTold("complaint", _decode(payload).complaint_id))]
+        case "member" if verb in {"closed", "suspended"}:
             return [(owner, Ended(None))]
         case "preferences":
             return [(owner, SeenByOthers())]

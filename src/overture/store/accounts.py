@@ -17,7 +17,7 @@ class Viewer(msgspec.Struct, frozen=True):
 
     `session` is the session's id, not its secret; `photo` the version of the member's photo. A
     `language` or `theme` of None is as the browser asks. `proven`: they have only just shown who they
-    are, and need not be asked again.
+    are, and need not be asked again. `suspended`: they may do next to nothing.
     """
 
     id: MemberId
@@ -32,6 +32,7 @@ class Viewer(msgspec.Struct, frozen=True):
     theme: str | None = None
     shortcuts: bool = True
     proven: bool = False
+    suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +191,11 @@ _VIEWERS = """
         ))
     )
     select a.place, m.id, m.handle, m.name, m.headline, m.photo, m.premium, m.language, m.time_zone,
-        a.id, m.theme, m.shortcuts, a.proved_at > now() - %(proven)s
+        a.id, m.theme, m.shortcuts, a.proved_at > now() - %(proven)s, m.suspended
     from asked a
     cross join lateral (
         select m.id, m.handle, m.name, m.headline, m.photo, m.language, m.time_zone, m.theme,
-            m.shortcuts,
+            m.shortcuts, m.suspended_at is not null as suspended,
             coalesce(
                 m.premium_until > coalesce((select t.now from test_clock t), now()), false
             ) as premium

@@ -20,13 +20,14 @@ class Token:
     """A token that is valid now.
 
     `member` is its own member, or whom an operator's token asked to act as; None where it asked for
-    nobody, or for one who does not exist or has closed the account.
+    nobody, or for one who does not exist or has closed the account. `suspended` is of that member.
     """
 
     id: TokenId
     operator: bool
     scopes: frozenset[str]
     member: MemberId | None
+    suspended: bool = False
 
 
 async def tokens_of(tx: Tx, presented: Sequence[Presented]) -> list[Token | None]:
@@ -36,15 +37,16 @@ async def tokens_of(tx: Tx, presented: Sequence[Presented]) -> list[Token | None
         for place, each in enumerate(presented)
     ]
     found: list[Token | None] = [None] * len(presented)
-    for place, token, operator, scopes, member in await all_rows(tx, _TOKENS, (as_json(asked),)):
+    rows = await all_rows(tx, _TOKENS, (as_json(asked),))
+    for place, token, operator, scopes, member, suspended in rows:
         if operator or member is not None:
-            found[place] = Token(token, operator, frozenset(scopes), member)
+            found[place] = Token(token, operator, frozenset(scopes), member, suspended)
     return found
 
 
 # Lifetimes of tokens use the real clock, `now()`, also where the installation has a test clock.
 _TOKENS = """
-    select p.place, t.id, t.operator, t.scopes, m.id
+    select p.place, t.id, t.operator, t.scopes, m.id, m.suspended_at is not null
     from json_to_recordset(%s) as p (place integer, hash text, act_as uuid)
     join tokens t on t.hash = decode(p.hash, 'hex')
         and t.revoked_at is null and (t.expires_at is null or t.expires_at > now())

@@ -328,7 +328,14 @@ _ERASURE: Sequence[Any] = (
     _END_UNSEEN_INVITATIONS,
     "delete from invitations where owner_id = %(member)s",
     "delete from blocks where owner_id = %(member)s",
-    "update reports set note = '' where owner_id = %(member)s and note <> ''",
+    """
+    update reports
+    set note = '', answer = '', snapshot = null
+    where owner_id = %(member)s
+    """,
+    "update reports set snapshot = null where member_id = %(member)s",
+    "update decisions set statement = '' where owner_id = %(member)s",
+    "update complaints set text = '', answer = '' where owner_id = %(member)s",
     _DELETE_WITHDRAWN_MESSAGES,
     _BLANK_WITHDRAWN,
     _ERASE_FILES,

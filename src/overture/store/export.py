@@ -25,6 +25,8 @@ class Own:
     blocks: list[Row]
     wishes: list[Row]
     reports: list[Row]
+    decisions: list[Row]
+    complaints: list[Row]
     drafts: list[Row]
     tokens: list[Row]
     accounts: list[Row]
@@ -51,6 +53,8 @@ async def own(tx: Tx, member: MemberId) -> Own:
         blocks=await _rows(tx, _BLOCKS, of),
         wishes=await _rows(tx, _WISHES, of),
         reports=await _rows(tx, _REPORTS, of),
+        decisions=await _rows(tx, _DECISIONS, of),
+        complaints=await _rows(tx, _COMPLAINTS, of),
         drafts=await _rows(tx, _DRAFTS, of),
         tokens=await _rows(tx, _TOKENS, of),
         accounts=await _rows(tx, _ACCOUNTS, of),
@@ -159,8 +163,20 @@ _WISHES = """
     order by at, pool, number
 """
 _REPORTS = """
-    select id, member_id, conversation_id, reason, note, at
+    select id, member_id, conversation_id, reason, note, at, decided_at, answer
     from reports
+    where owner_id = %(member)s
+    order by at, id
+"""
+_DECISIONS = """
+    select d.id, d.measure, d.ground, d.statement, d.report_id is not null as reported, d.at
+    from decisions d
+    where d.owner_id = %(member)s
+    order by d.at, d.id
+"""
+_COMPLAINTS = """
+    select id, about, about_id, text, at, answered_at, outcome, answer
+    from complaints
     where owner_id = %(member)s
     order by at, id
 """

@@ -531,7 +531,7 @@ _SEARCH = f"""
                     select k.member_id from connections k where k.owner_id = %(viewer)s::uuid
                 ) then 50 else 0 end as score
             from members m
-            where m.closed_at is null and #found
+            where m.closed_at is null and m.suspended_at is null and #found
             offset 0  -- so that a score is worked out once, not again for each place it stands in
         ) scored
         where %(score)s::bigint is null or (score, id) < (%(score)s::bigint, %(last)s::uuid)

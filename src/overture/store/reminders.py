@@ -49,7 +49,9 @@ def _row(letter: Letter) -> dict[str, object]:
 _LETTERS = "json_to_recordset(%(letters)s) as r (id uuid, sender_id uuid, recipient_id uuid)"
 _WAITING = f"""
     select c.id, c.started_at, c.state = 'pending',
-        m.accept_inmail and m.closed_at is null and not exists (
+        m.accept_inmail and m.closed_at is null and m.suspended_at is null and not exists (
+            select from members s where s.id = r.sender_id and s.suspended_at is not null
+        ) and not exists (
             select from blocks b
             where (b.owner_id, b.blocked_id)
                 in ((r.sender_id, r.recipient_id), (r.recipient_id, r.sender_id))),

@@ -28,6 +28,7 @@ from overture.web import (
     answers,
     assets,
     compose,
+    decisions,
     events,
     files,
     guard,
@@ -68,6 +69,7 @@ MODULES: tuple[ModuleType, ...] = (
     accounts,
     answers,
     compose,
+    decisions,
     events,
     files,
     home,
@@ -206,6 +208,9 @@ async def _answer(handler: Handler, visit: Visit) -> Answer:
         return No(_("This did not come from a page of this site. Load the page anew."), 403)
     if handler.who is not Who.ANYONE and visit.visitor is None:
         return Go(_login(request))
+    shut = visit.visitor is not None and visit.visitor.suspended and not handler.while_suspended
+    if handler.who is not Who.ANYONE and shut:
+        return Go("/suspended")
     if handler.who is Who.PROVEN and not visit.viewer.proven:
         return Go(f"/confirm?next={quote(handler.again or _wanted(request))}")
     if handler.method != "GET":

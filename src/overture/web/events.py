@@ -20,6 +20,7 @@ from overture.live.stream import Piece, Stream, event, pour
 from overture.live.told import (
     ConversationTold,
     CreditsTold,
+    DecisionTold,
     MessageTold,
     NetworkTold,
     PresenceTold,
@@ -31,7 +32,7 @@ from overture.live.told import (
 from overture.store import presence
 from overture.store.accounts import Viewer
 from overture.store.db import Unavailable
-from overture.web import inbox, network, premium
+from overture.web import decisions, inbox, network, premium
 from overture.web.context import Site
 from overture.web.render import html
 from overture.web.visit import SESSION_COOKIE, Answer, Patch, Visit, Who, page
@@ -57,6 +58,7 @@ PATCHES: dict[type[Told], Patches] = {
     TypingTold: inbox.patches_for,
     CreditsTold: _credits,
     NetworkTold: network.patches_for,
+    DecisionTold: decisions.patches_for,
     PresenceTold: _presence,
 }
 
@@ -71,7 +73,7 @@ async def events(visit: Visit) -> Answer:
     """Server-Sent Events, each with patches. `after`: what was read before the page was made, where
     the browser has no `Last-Event-ID` yet; a malformed one is none, and the page begins anew."""
     viewer = visit.visitor
-    if viewer is None:
+    if viewer is None or viewer.suspended:
         # The browser would take any other answer for a fault, and come back for ever.
         return Response(event(Piece("bye", "{}"), None), media_type="text/event-stream")
     after = visit.request.headers.get("last-event-id") or visit.query.get("after", "")
@@ -130,7 +132,7 @@ def _stream(
             now = await site.sessions.submit(secret)
         except (Unavailable, Overloaded):
             return True
-        return now is not None and now.id == viewer.id
+        return now is not None and now.id == viewer.id and not now.suspended
 
     return Stream(subscription, render, allowed)
 

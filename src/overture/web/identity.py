@@ -51,7 +51,7 @@ async def link(visit: Visit) -> Answer:
     return await _go(visit, Ceremony.LINKING, _SECURITY)
 
 
-@page("/confirm/identity", transaction=False)
+@page("/confirm/identity", transaction=False, while_suspended=True)
 async def confirm(visit: Visit) -> Answer:
     return await _go(visit, Ceremony.PROVING_ELSEWHERE, visit.query.get("next", ""))
 

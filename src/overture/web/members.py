@@ -186,19 +186,23 @@ class Asks:
     reasons: tuple[tuple[str, str], ...]
 
 
-def _asks(words: Words) -> Asks:
+def said_reasons(words: Words) -> Mapping[Reason, str]:
+    """What a report can be about, in the reader's words."""
     _ = words.gettext
-    reasons = {
+    return {
         Reason.SPAM: _("Spam or advertising"),
         Reason.HARASSMENT: _("Harassment or threats"),
         Reason.FAKE_PROFILE: _("A false profile"),
         Reason.INAPPROPRIATE: _("Inappropriate content"),
         Reason.OTHER: _("Something else"),
     }
+
+
+def _asks(words: Words) -> Asks:
     return Asks(
         text.NOTE_CHARS_MAX,
         reports.NOTE_CHARS_MAX,
-        tuple((reason.value, said) for reason, said in reasons.items()),
+        tuple((reason.value, said) for reason, said in said_reasons(words).items()),
     )
 
 
@@ -322,7 +326,8 @@ async def report(visit: Visit) -> Answer:
         return _asked(visit, found, "report", visit.errors(made))
     if not isinstance(made, Report):
         return visit.refused(made, url=f"/in/{found.handle}")
-    return _done(found, _("Thank you. Your report is with those who run this site."))
+    said = _("Thank you. What becomes of your report stands under Settings, Reports and decisions.")
+    return _done(found, said)
 
 
 def _done(found: Profile, notice: str) -> Done:

@@ -113,7 +113,7 @@ async def second_step(visit: Visit) -> Answer:
 # Asked again ------------------------------------------------------------------------------------
 
 
-@act("/confirm/passkey/options")
+@act("/confirm/passkey/options", while_suspended=True)
 async def confirm_options(visit: Visit) -> Answer:
     secret = ids.new_secret()
     options = await passkeys.begin_proving(visit.tx, _site(visit), visit.viewer.id, secret)
@@ -121,7 +121,7 @@ async def confirm_options(visit: Visit) -> Answer:
     return _options(options)
 
 
-@act("/confirm/passkey", transaction=False)
+@act("/confirm/passkey", transaction=False, while_suspended=True)
 async def confirm(visit: Visit) -> Answer:
     now = await visit.site.instant()
     site, then = _site(visit), local(visit.form.get("next", ""), "/settings/account")

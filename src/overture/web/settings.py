@@ -211,7 +211,7 @@ async def data(visit: Visit) -> Answer:
     return Page("settings/data.html")
 
 
-@page("/me/export", who=Who.PROVEN, again="/settings/data")
+@page("/me/export", who=Who.PROVEN, again="/settings/data", while_suspended=True)
 async def export_me(visit: Visit) -> Answer:
     packed = await export(visit.tx, visit.viewer.id, visit.now, visit.site.book)
     headers = {
@@ -221,13 +221,13 @@ async def export_me(visit: Visit) -> Answer:
     return StreamingResponse(_parts(packed), headers=headers)
 
 
-@page("/settings/data/close", who=Who.PROVEN)
+@page("/settings/data/close", who=Who.PROVEN, while_suspended=True)
 async def leave(visit: Visit) -> Answer:
     outlook = await closing.outlook(visit.tx, visit.viewer.id, visit.now, visit.site.book)
     return Page("settings/close.html", {"outlook": outlook})
 
 
-@act("/settings/data/close", who=Who.PROVEN)
+@act("/settings/data/close", who=Who.PROVEN, while_suspended=True)
 async def close(visit: Visit) -> Answer:
     """Closes the account for good. Whoever only found the browser open cannot."""
     _ = await closing.close(visit.tx, visit.viewer.id, visit.now, visit.site.book)

@@ -88,7 +88,7 @@ async def _code(
 # Asked again ------------------------------------------------------------------------------------
 
 
-@page("/confirm")
+@page("/confirm", while_suspended=True)
 async def confirm(visit: Visit) -> Answer:
     then = visit.query.get("next", "")
     if visit.viewer.proven:
@@ -96,7 +96,7 @@ async def confirm(visit: Visit) -> Answer:
     return await _confirm(visit, visit.tx, then)
 
 
-@act("/confirm", transaction=False)
+@act("/confirm", transaction=False, while_suspended=True)
 async def confirm_with_password(visit: Visit) -> Answer:
     done = await proving.by_password(
         visit.site.db,
@@ -109,7 +109,7 @@ async def confirm_with_password(visit: Visit) -> Answer:
     return await _confirmed(visit, done, "password")
 
 
-@act("/confirm/code", transaction=False)
+@act("/confirm/code", transaction=False, while_suspended=True)
 async def confirm_with_code(visit: Visit) -> Answer:
     done = await proving.by_code(
         visit.site.db,

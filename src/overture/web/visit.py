@@ -275,13 +275,26 @@ class Handler:
     again: str = ""
     # Of an act: whether it need not come from a page of ours.
     from_anywhere: bool = False
+    # Whether a member who is suspended may see or do it too.
+    while_suspended: bool = False
 
 
 def page(
-    path: str, *, who: Who = Who.MEMBER, transaction: bool = True, again: str = ""
+    path: str,
+    *,
+    who: Who = Who.MEMBER,
+    transaction: bool = True,
+    again: str = "",
+    while_suspended: bool = False,
 ) -> Callable[[Run], Handler]:
-    """Declares a page, which changes nothing. `again`: where it is linked, if it only downloads."""
-    return lambda run: Handler("GET", path, run, who, transaction, 0, 0, again)
+    """Declares a page, which changes nothing. `again`: where it is linked, if it only downloads.
+    `while_suspended`: a member who is suspended may see it too."""
+
+    def declare(run: Run) -> Handler:
+        handler = Handler("GET", path, run, who, transaction, 0, 0, again)
+        return replace(handler, while_suspended=while_suspended)
+
+    return declare
 
 
 def act(
@@ -292,12 +305,13 @@ def act(
     form_bytes_max: int = FORM_BYTES_MAX,
     files_max: int = 0,
     from_anywhere: bool = False,
+    while_suspended: bool = False,
 ) -> Callable[[Run], Handler]:
     """Declares what a form posts to. `files_max`: how many files may come with it. `from_anywhere`: no
     cookie counts for it, so that it need not come from a page of ours."""
 
     def declare(run: Run) -> Handler:
         handler = Handler("POST", path, run, who, transaction, form_bytes_max, files_max)
-        return replace(handler, from_anywhere=from_anywhere)
+        return replace(handler, from_anywhere=from_anywhere, while_suspended=while_suspended)
 
     return declare
