@@ -28,7 +28,7 @@ from overture.core.sending import Event
 from overture.jobs.maker import READER, UNMADE, Maker
 from overture.jobs.runner import BEGUN_MAX, Outside, Queue, Runner, Within
 from overture.store import jobs, outbox
-from overture.store.db import Database, Tx, all_rows
+from overture.store.db import WORK_OPTIONS, Database, Tx, all_rows
 from overture.store.outbox import Row
 from tests.cast import SIGN_UP
 from tests.jobs.conftest import Worked
@@ -660,3 +660,36 @@ async def test_what_cannot_be_made_holds_up_nothing_else_of_the_same_event(worke
 
     await runner_of(worked, {UNMADE: Within(anew)}).play(SIGN_UP)
     assert await made() == ["a", "a", "a", "b", "b", "b"]
+
+
+async def test_a_claim_in_order_looks_at_few_jobs_whatever_the_statistics_say(
+    worked: Worked, database_url: str
+):
+    """They say that there are none, until somebody counts again: for the first minute of a rush."""
+    db = await Database.open(database_url, connections=2, options=WORK_OPTIONS)
+    async with db.read() as tx:
+        await tx.execute("vacuum analyze jobs")
+    for _ in range(4):
+        await add(worked, *(job(key=str(number)) for number in range(500)))
+
+    async def looked_at(tx: Tx) -> int:
+        rows = await all_rows(
+            tx,
+            "select idx_tup_fetch + seq_tup_read from pg_stat_xact_user_tables"
+            " where relname = 'jobs'",
+        )
+        return rows[0][0]
+
+    async def claim(tx: Tx) -> tuple[int, int]:
+        before = await looked_at(tx)
+        claimed = await jobs.claim_in_order(
+            tx, "mail", SIGN_UP, limit=8, lease=timedelta(minutes=1), after=MemberId(ids.new())
+        )
+        return len(claimed), await looked_at(tx) - before
+
+    claimed, rows = await db.writing(claim)
+    await db.close()
+
+    assert claimed == 8
+    # Of each that it is to find, that it locks, and that it holds.
+    assert rows <= 4 * claimed

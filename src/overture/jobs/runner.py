@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 # What somebody else is at is asked about again after so long.
 AT_IT_SECONDS = 0.01
+# What is over so soon after another is written down together with it, and as many are claimed: that
+# costs the database the same for several as for one.
+TOGETHER_SECONDS = 0.005
 # A queue in which everything fails rests before more of it is tried.
 FAILURES_IN_A_ROW = 3
 REST_SECONDS_MAX = 60
@@ -278,9 +281,11 @@ class Runner:
                 if not under_way and not became:
                     return tried
                 if under_way:
-                    await asyncio.wait(
+                    over, rest = await asyncio.wait(
                         under_way, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED
                     )
+                    if over and rest:
+                        await asyncio.wait(rest, timeout=TOGETHER_SECONDS)
                 became += self._over(name, under_way)
         finally:
             if under_way or became:
