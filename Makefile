@@ -2,7 +2,7 @@
 
 bin := .venv/bin
 
-.PHONY: help setup demo test test-here test-browser browser shots check check-format check-lint check-types check-floors fix bench words lock soak year
+.PHONY: help setup demo test test-here test-browser browser shots check check-format check-lint check-types check-floors check-licences check-secrets fix bench words lock soak year licences secrets sbom audit
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
@@ -35,7 +35,7 @@ soak: setup ## play 10,000 lives of members instead of the tests' 200; RUNS= for
 year: setup ## play a year of 10,000 members, and hold every reminder against the rules; MEMBERS= for fewer
 	$(bin)/python -m tests.jobs.year --members $(or $(MEMBERS),10000) $(ARGS)
 
-check: check-format check-lint check-types check-floors ## format, lint, types and import floors
+check: check-format check-lint check-types check-floors check-licences check-secrets ## format, lint, types, floors, licences, secrets
 
 check-format: setup
 	$(bin)/ruff format --check
@@ -45,6 +45,17 @@ check-types: setup
 	$(bin)/basedpyright
 check-floors: setup
 	$(bin)/lint-imports --no-logo
+
+check-licences licences: setup
+	@$(bin)/python -m supply.licences
+check-secrets secrets: setup
+	@$(bin)/python -m supply.secrets
+
+sbom: setup ## the bill of materials of what ships, in CycloneDX, into build/
+	@$(bin)/python -m supply.sbom
+
+audit: setup ## ask whether a locked package is known to be vulnerable; ARGS=--strict fails where nobody can be asked
+	@$(bin)/python -m supply.audit $(ARGS)
 
 fix: setup ## format, and mend what ruff can mend
 	$(bin)/ruff format

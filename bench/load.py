@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.common import MEMBERS, POLICY, rss_mb
 
-OPERATOR_TOKEN = "ovo_benchmark-only-0123456789abcdefghijklmnopqrstuv"
+OPERATOR_TOKEN = "ovo_benchmark-only-0123456789abcdefghijklmnopqrstuv"  # not-a-secret
 
 
 @dataclass(frozen=True)
