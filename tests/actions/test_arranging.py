@@ -297,15 +297,15 @@ async def test_a_quarter_of_an_hour_later_words_stand(town: Town):
     assert await deletes(town, ada, here, message) is Refusal.TOO_LATE_TO_CHANGE
 
 
-async def test_a_letter_is_changed_until_it_is_read(town: Town):
+async def test_a_letter_stands_whether_it_was_read_or_not(town: Town):
     ada, grace = await town.member("ada", **PLAN), await town.member("grace", **PLAN)
-    here = await starts(town, ada, grace, "Helo")
+    here = await starts(town, ada, grace, "Hello")
     letter = await last_of(town, ada, here)
 
-    assert isinstance(await edits(town, ada, here, letter, "Hello"), Message)
-    assert await deletes(town, ada, here, letter) is Refusal.LETTER_STAYS
+    assert await edits(town, ada, here, letter, "Hello!") is Refusal.LETTER_STAYS
     await reads(town, grace, here, letter)
-    assert await edits(town, ada, here, letter, "Hello!") is Refusal.LETTER_WAS_READ
+    assert await edits(town, ada, here, letter, "Hello!") is Refusal.LETTER_STAYS
+    assert await deletes(town, ada, here, letter) is Refusal.LETTER_STAYS
     assert await bodies(town, grace, here) == ["Hello"]
 
 

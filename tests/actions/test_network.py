@@ -192,7 +192,9 @@ async def test_who_has_blocked_the_inviter_never_sees_it_and_the_inviter_cannot_
     assert len(await received_by(town, cleo)) == 1
     assert await accepts(town, town.bob, to_bob) is Refusal.NO_SUCH_INVITATION
     assert await invites(town, town.ada, town.bob) is Refusal.ALREADY_INVITED
-    assert await kinds_of_events(town) == ["member.blocked", "connection.invited"]
+    # The inviter is told of both alike, as of every invitation.
+    kinds = ["member.blocked", "connection.unseen", "connection.invited"]
+    assert await kinds_of_events(town) == kinds
 
 
 async def test_what_a_block_hid_ends_with_it_and_the_next_one_is_seen(town):

@@ -72,9 +72,10 @@ async def invite(
         now=now,
         shown=not found.other_blocked,
     )
-    if not found.other_blocked:
-        told = {"invitation_id": invitation_id, "member_id": to}
-        await tell(tx, [Event(viewer, "connection.invited", now, told)])
+    # The viewer's own open pages follow either way: they must not learn more than the one that asked.
+    kind = "connection.unseen" if found.other_blocked else "connection.invited"
+    told = {"invitation_id": invitation_id, "member_id": to}
+    await tell(tx, [Event(viewer, kind, now, told)])
     return Invitation(
         invitation_id, found.other, clean, InvitationState.PENDING, now, outgoing=True
     )

@@ -197,13 +197,13 @@ async def spam(call: Call, conversation_id: ConversationId, body: Nothing) -> Th
     "/conversations/{conversation_id}/messages/{message_id}",
     summary="Change a message",
     tag=TAG,
-    refusals={**CHANGING, Refusal.LETTER_WAS_READ: 409, Refusal.CONVERSATION_CLOSED: 403},
+    refusals={**CHANGING, Refusal.LETTER_STAYS: 409, Refusal.CONVERSATION_CLOSED: 403},
 )
 async def edit(
     call: Call, conversation_id: ConversationId, message_id: MessageId, body: NewText
 ) -> MessageOut | Refusal:
-    """The caller's own, within 15 minutes of sending it, where they could still write. A letter only
-    while it is unread."""
+    """The caller's own, within 15 minutes of sending it, where they could still write. A letter
+    stands as it was sent."""
     new = text.body(body.body, call.context.book.at(call.now).body_chars_max)
     if isinstance(new, text.BadText):
         raise problems.invalid("body", new.sentence)

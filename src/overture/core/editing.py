@@ -14,14 +14,13 @@ EDIT_WINDOW = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A message, and what decides over changing it. `begun`: by the one who asks; `read`: by the
-    other side; `blocked`: in either direction; `reachable`: the other side has an account still."""
+    """A message, and what decides over changing it. `begun`: by the one who asks; `blocked`: in either
+    direction; `reachable`: the other side has an account still."""
 
     mine: bool
     number: int
     sent_at: datetime
     deleted: bool
-    read: bool
     kind: Kind
     state: State
     begun: bool
@@ -39,16 +38,13 @@ def no_edit(written: Written, now: datetime) -> Refusal | None:
     """Why this message cannot be changed now; None where it can.
 
     An edit puts new words before the other side, so it needs a conversation in which its writer could
-    write; a letter that waits is changed only while it is unread.
+    write. A letter stands as it was sent: were it changed only while nobody has read it, or not once its
+    sender is blocked, its sender would learn of that by trying.
     """
     if (no := _not_theirs(written, now)) is not None:
         return no
-    if written.is_letter and written.state is State.PENDING:
-        if written.read:
-            return Refusal.LETTER_WAS_READ
-        return Refusal.CONVERSATION_CLOSED if _is_shut(written) else None
     if written.is_letter:
-        return Refusal.LETTER_WAS_READ
+        return Refusal.LETTER_STAYS
     return None if _may_write(written) else Refusal.CONVERSATION_CLOSED
 
 

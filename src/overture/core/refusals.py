@@ -33,7 +33,6 @@ class Refusal(StrEnum):
     NOT_YOUR_MESSAGE = "not_your_message"
     MESSAGE_DELETED = "message_deleted"
     TOO_LATE_TO_CHANGE = "too_late_to_change"
-    LETTER_WAS_READ = "letter_was_read"
     LETTER_STAYS = "letter_stays"
     NOT_AN_HOUR_TO_COME = "not_an_hour_to_come"
 
@@ -119,9 +118,8 @@ _SENTENCES = {
     Refusal.TOO_LATE_TO_CHANGE: Sentence(
         "A message can be changed and deleted for 15 minutes after it was sent."
     ),
-    Refusal.LETTER_WAS_READ: Sentence("A letter cannot be changed once it was read or answered."),
     Refusal.LETTER_STAYS: Sentence(
-        "A letter cannot be deleted. While it waits for an answer, you can withdraw it."
+        "A letter cannot be changed or deleted. While it waits for an answer, you can withdraw it."
     ),
     Refusal.NOT_AN_HOUR_TO_COME: Sentence(
         "Choose a time to come, within a year from now, to be reminded at."

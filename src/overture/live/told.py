@@ -191,7 +191,7 @@ def _in_conversation(
 def _in_network(
     verb: str, owner: MemberId, other: MemberId
 ) -> Sequence[tuple[MemberId, Told | Ended | SeenByOthers]]:
-    if verb == "declined":
-        # Nobody is told that they were turned down.
+    if verb in ("declined", "unseen"):
+        # Nobody is told that they were turned down, nor by whom they are asked whom they have blocked.
         return [(owner, NetworkTold(other))]
     return [(owner, NetworkTold(other)), (other, NetworkTold(owner))]

@@ -233,14 +233,13 @@ async def written(tx: Tx, held: Held, message_id: MessageId) -> tuple[Message, W
         return None
     row = await one_row(tx, _AROUND, params)
     assert row is not None, "the viewer has a row"
-    read_number, connected, blocked, reachable = row
+    connected, blocked, reachable = row
     one = message(found)
     return one, Written(
         mine=one.sender == held.viewer,
         number=one.number,
         sent_at=one.sent_at,
         deleted=one.deleted_at is not None,
-        read=read_number >= one.number,
         kind=held.kind,
         state=held.state,
         begun=held.begun,
@@ -531,7 +530,7 @@ _ONE_MESSAGE = f"""
 # The other side has no row in an imported conversation that the viewer alone sees, nor once the
 # account is closed.
 _AROUND = """
-    select coalesce(other.read_number, 0),
+    select
         exists (select from connections k
             where k.owner_id = i.owner_id and k.member_id = i.counterpart_id),
         exists (select from blocks b

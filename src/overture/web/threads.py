@@ -349,8 +349,6 @@ def _offer_changes(bubble: Bubble, o: Opened, message: Message, now: datetime) -
         number=message.number,
         sent_at=message.sent_at,
         deleted=bubble.deleted,
-        # Whether a waiting letter was read is not told: trying says it.
-        read=False,
         kind=o.line.kind,
         state=o.line.state,
         begun=o.line.begun,
