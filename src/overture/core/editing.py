@@ -38,8 +38,8 @@ def no_edit(written: Written, now: datetime) -> Refusal | None:
     """Why this message cannot be changed now; None where it can.
 
     An edit puts new words before the other side, so it needs a conversation in which its writer could
-    write. A letter stands as it was sent: were it changed only while nobody has read it, or not once its
-    sender is blocked, its sender would learn of that by trying.
+    write. A letter stands as it was sent: were it changed only while nobody has read it, or not once
+    its sender is blocked, its sender would learn of that by trying.
     """
     if (no := _not_theirs(written, now)) is not None:
         return no
