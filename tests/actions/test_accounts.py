@@ -251,6 +251,7 @@ def test_a_password_that_is_too_short_or_first_guessed_is_none(bad):
         "ada likes long walks",
         "été où çà",
         "秋" * 3 + "の夜長に虫",
+        "a lighthouse keeper counts seventy waves and writes each of them down",
     ],
 )
 def test_any_other_password_is_one(good):
