@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -288,6 +289,56 @@ async def test_the_file_adds_up_to_the_balance(place: Place) -> None:
         assert str(sum(int(row["credits"]) for row in own)) == balance(page, pool)
         assert own[-1]["balance"] == balance(page, pool)
     assert "InMail to Grace" in [row["entry"] for row in rows]
+
+
+async def test_the_file_lets_anyone_check_that_nothing_was_rewritten(place: Place) -> None:
+    """With nothing but the file, the member's id and what docs/ledger.md says of the chain."""
+    ada = await worked_example(place)
+    assert ada.id is not None
+    answer = await ada.get("/premium/statement.csv")
+    rows = list(csv.DictReader(StringIO(answer.text.lstrip("\ufeff"))))
+    assert len(rows) > 10
+
+    assert first_broken(rows, ada.id) is None
+    for place_of, column in ((4, "credits"), (0, "at"), (7, "reason"), (len(rows) - 1, "balance")):
+        changed = [dict(row) for row in rows]
+        changed[place_of][column] += "1"
+        if column == "at":
+            changed[place_of][column] = "2025-01-31T10:00:01+00:00"
+        assert first_broken(changed, ada.id) == rows[place_of]["number"]
+    assert first_broken(rows[:3] + rows[4:], ada.id) == rows[4]["number"]
+
+
+def first_broken(rows: list[dict[str, str]], owner: str) -> str | None:
+    """The number of the first line whose link does not follow from the one before it and itself."""
+    before: dict[str, str] = {}
+    for row in rows:
+        fields = [
+            before.get(row["pool"], ""),
+            owner,
+            row["pool"],
+            row["number"],
+            _in_utc(row["at"]),
+            row["kind"],
+            row["credits"],
+            row["forfeited"],
+            row["plan"],
+            row["lot"].removeprefix("L"),
+            _in_utc(row["expires_at"]),
+            row["inmail_id"],
+            row["balance"],
+            row["reason"],
+        ]
+        before[row["pool"]] = hashlib.sha256("\n".join(fields).encode()).hexdigest()
+        if before[row["pool"]] != row["link"]:
+            return row["number"]
+    return None
+
+
+def _in_utc(text: str) -> str:
+    if not text:
+        return ""
+    return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="microseconds")
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
