@@ -11,7 +11,7 @@ from overture.actions import decisions as actions
 from overture.actions.fields import Invalid
 from overture.actions.reports import Reason
 from overture.api.operation import Call, operation
-from overture.api.wire import TEXT, AnyId, In, Instant, Out, Page, PageQuery, page_out
+from overture.api.wire import NOT_BLANK, AnyId, In, Instant, Out, Page, PageQuery, page_out
 from overture.core.decisions import (
     STATEMENT_CHARS_MAX,
     About,
@@ -29,8 +29,7 @@ from overture.store.reports import Report
 
 TAG = "Decisions"
 
-# Not empty; see the problem for what else it may not be.
-Statement = Annotated[str, TEXT, Meta(extra_json_schema={"maxLength": STATEMENT_CHARS_MAX})]
+Statement = Annotated[str, NOT_BLANK, Meta(extra_json_schema={"maxLength": STATEMENT_CHARS_MAX})]
 
 
 class ComplaintOut(Out):

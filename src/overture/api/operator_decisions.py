@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from overture import ids
 from overture.actions import decisions as actions
@@ -31,18 +33,19 @@ TAG = "Operator"
 
 
 class Which(StrEnum):
-    """Those that wait for the operator, or those that are decided."""
+    """All, those that wait for the operator, or those that are decided."""
 
+    ALL = "all"
     OPEN = "open"
     DECIDED = "decided"
 
 
 class StateQuery(PageQuery):
-    state: Which | None = None
+    state: Which = Which.ALL
 
     @property
     def decided(self) -> bool | None:
-        return None if self.state is None else self.state is Which.DECIDED
+        return None if self.state is Which.ALL else self.state is Which.DECIDED
 
 
 class OperatorsReportOut(Out):
@@ -99,7 +102,21 @@ class DecideIn(In):
     measure: Literal["none", "warning", "suspension"]
     answer: Statement
     ground: Ground = Ground.TERMS
-    statement: Statement = ""
+    statement: Statement | None = None
+
+
+# What the struct cannot say: a measure has its reasons.
+DecideBody = Annotated[
+    DecideIn,
+    Meta(
+        extra_json_schema={
+            "anyOf": [
+                {"properties": {"measure": {"enum": ["none"]}}},
+                {"required": ["statement"], "properties": {"statement": {"type": "string"}}},
+            ]
+        }
+    ),
+]
 
 
 class MeasureIn(In):
@@ -136,7 +153,7 @@ class AnswerIn(In):
 
 @operation("GET", "/operator/reports", summary="What members reported", tag=TAG, who=Who.OPERATOR)
 async def reports(call: Call, query: StateQuery) -> Page[OperatorsReportOut]:
-    """`state`: `open` or `decided`; without it all."""
+    """`state`: `all` (the default), `open` or `decided`."""
     page = await reports_store.newest(
         call.tx, cursor=query.cursor, limit=query.limit, decided=query.decided
     )
@@ -169,7 +186,7 @@ async def case(call: Call, report_id: ReportId) -> CaseOut | Refusal:
     },
 )
 async def decide(
-    call: Call, report_id: ReportId, body: DecideIn
+    call: Call, report_id: ReportId, body: DecideBody
 ) -> OperatorsReportOut | Refusal | Invalid:
     """Both sides are told with the reasons, and may complain for six months. A member who is suspended
     already stays so."""
@@ -179,7 +196,7 @@ async def decide(
         report_id,
         Measure(body.measure),
         ground=body.ground,
-        statement=body.statement,
+        statement=body.statement or "",
         answer=body.answer,
     )
     return report_out(decided) if isinstance(decided, Report) else decided
@@ -248,7 +265,7 @@ async def lift(call: Call, member_id: MemberId, body: LiftIn) -> DecisionOut | R
     who=Who.OPERATOR,
 )
 async def complaints(call: Call, query: StateQuery) -> Page[OperatorsComplaintOut]:
-    """`state`: `open` or `decided`; without it all."""
+    """`state`: `all` (the default), `open` or `decided`."""
     page = await store.complaints(
         call.tx, answered=query.decided, cursor=query.cursor, limit=query.limit
     )
