@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import httpx
@@ -76,9 +77,12 @@ def serving(
 ) -> Iterator[Running]:
     """`overture serve` on any free port, with variables, stopped at the end if it still runs. Its log
     goes into `errors`, or where the test's own goes."""
+    # What it puts into a folder, such as mails, goes with it.
+    folder = TemporaryDirectory(prefix="overture-tests-")
+    given = {"OVERTURE_OPERATOR_TOKEN": OPERATOR_TOKEN, "OVERTURE_DATA": folder.name}
     process = subprocess.Popen(
         [*COMMAND, "serve", "--port", "0", *map(str, options)],
-        env=environment(OVERTURE_OPERATOR_TOKEN=OPERATOR_TOKEN, **(on(options) | settings)),
+        env=environment(**(given | on(options) | settings)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=errors,
@@ -98,3 +102,4 @@ def serving(
                 process.kill()
                 process.wait()
         process.stdout.close()
+        folder.cleanup()

@@ -185,7 +185,7 @@ def serve(settings: Settings) -> None:
 @overture.command()
 @_takes(
     *("data", "database_url", "public_url", "host", "port", "log_level"),
-    *("stripe_prices", "payment_grace_days", "webhook_allow_hosts"),
+    *("stripe_prices", "payment_grace_days", "webhook_allow_hosts", "push_allow_hosts"),
     *MAIL,
 )
 def worker(settings: Settings) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -28,6 +29,7 @@ import msgspec
 from overture import app, policies
 from overture.app import StartProblem
 from overture.core.pace import Pace
+from overture.core.webhooks import host_name
 from overture.front import Surface, front, hosts_of
 from overture.housekeeping import Keeping, keep_house, keeping_of
 from overture.identity import Client, client_of
@@ -250,8 +252,9 @@ async def _answer(
     from overture.mailroom import intake_of  # noqa: PLC0415
     from overture.payments.door import open_door  # noqa: PLC0415
     from overture.protocol import protocol_with  # noqa: PLC0415
+    from overture.push import encryption  # noqa: PLC0415
     from overture.web.app import web_app  # noqa: PLC0415
-    from overture.web.context import make_site  # noqa: PLC0415
+    from overture.web.context import Push, make_site  # noqa: PLC0415
     from overture.worker import make_runner  # noqa: PLC0415
 
     started = asyncio.Event()
@@ -284,11 +287,16 @@ async def _answer(
             writes_per_minute=orders.writes_per_minute,
             webhook_allow_hosts=orders.means.webhook_allow_hosts,
         )
+        push = None
+        if encryption.is_installed():
+            hosts = frozenset(map(host_name, orders.means.push_allow_hosts))
+            push = Push(partial(encryption.public_key, installation.secret), hosts)
         site = make_site(
             shared,
             public_url=orders.means.public_url,
             secret=installation.secret,
             identity=orders.identity,
+            push=push,
         )
         server = Server(
             uvicorn.Config(

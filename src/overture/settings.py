@@ -53,6 +53,7 @@ class Settings:
     reply_address: str | None
     operator_email: str | None
     webhook_allow_hosts: Sequence[str]
+    push_allow_hosts: Sequence[str]
     stripe_webhook_secret: str | None
     stripe_api_key: str | None
     stripe_prices: Mapping[str, str]
@@ -561,6 +562,14 @@ ROWS = (
         "",
         "Hosts, by name or address, that webhooks may go to although they are not on the public "
         "internet; also by plain http.",
+        _hosts,
+        "HOST,HOST",
+    ),
+    Row(
+        "push_allow_hosts",
+        "",
+        "Hosts, by name or address, that notices on devices may go to although they are not on the "
+        "public internet; also by plain http.",
         _hosts,
         "HOST,HOST",
     ),

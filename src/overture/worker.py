@@ -30,6 +30,9 @@ from overture.mail.outgoing import Outgoing
 from overture.mail.post import Folder, Post
 from overture.mail.smtp import SMTP_PORTS, Smtp
 from overture.payments.door import Bookkeeper, Setup
+from overture.push import delivery as push
+from overture.push import encryption
+from overture.push.delivery import Pushes
 from overture.settings import Settings
 from overture.store import jobs, mails, outbox
 from overture.store.db import Tx
@@ -53,6 +56,7 @@ class Means:
     reply_address: str | None = None
     operator_email: str | None = None
     webhook_allow_hosts: Sequence[str] = ()
+    push_allow_hosts: Sequence[str] = ()
     payments: Setup | None = None
     replies_trust: str | None = None
     replies_from_own: bool = False
@@ -71,6 +75,7 @@ def means_of(settings: Settings, address: str) -> Means:
         reply_address=settings.reply_address,
         operator_email=settings.operator_email,
         webhook_allow_hosts=settings.webhook_allow_hosts,
+        push_allow_hosts=settings.push_allow_hosts,
         payments=app.payments_of(settings),
         replies_trust=settings.replies_trust,
         replies_from_own=settings.replies_from_own,
@@ -154,6 +159,18 @@ def letterhead_of(means: Means) -> Letterhead:
     return Letterhead(means.public_url, means.mail_from, means.mail_domain)
 
 
+def _pushes(installation: Installation, means: Means) -> Pushes:
+    contact = f"mailto:{means.operator_email or means.mail_from}"
+    return Pushes(
+        db=installation.db,
+        clock=installation.clock,
+        book=installation.book,
+        secret=installation.secret,
+        contact=contact,
+        allowed_hosts=frozenset(map(host_name, means.push_allow_hosts)),
+    )
+
+
 def make_runner(installation: Installation, means: Means) -> Runner:
     """What makes due work and does it; `run` or `play` it."""
     book = installation.book
@@ -170,6 +187,7 @@ def make_runner(installation: Installation, means: Means) -> Runner:
         replies=addresses(means.reply_address) if means.reply_address else None,
     )
     to_operator = ToOperator(installation.db, installation.clock, post, head, means.operator_email)
+    pushes = _pushes(installation, means) if encryption.is_installed() else None
     # As long as a mail server may take for all of its steps.
     mail_seconds = 4 * means.smtp.seconds if means.smtp else 60
 
@@ -184,6 +202,9 @@ def make_runner(installation: Installation, means: Means) -> Runner:
         await auditing.note(tx, events)
         return ()
 
+    async def plan_notices(tx: Tx, events: Sequence[Row]) -> Sequence[NewJob]:
+        return await notifying.plan(tx, events, push_too=pushes is not None)
+
     async def remind(tx: Tx, jobs: Sequence[Job], now: datetime) -> Sequence[Outcome]:
         return await reminders.remind(tx, jobs, now, book)
 
@@ -195,7 +216,7 @@ def make_runner(installation: Installation, means: Means) -> Runner:
         return await maker.anew(tx, jobs)
 
     # Endpoints are locked before the audit log, as by whoever deletes one.
-    makings: list[Making] = [webhooks.plan, audit, plan_reminders, plan_watches, notifying.plan]
+    makings: list[Making] = [webhooks.plan, audit, plan_reminders, plan_watches, plan_notices]
     always: dict[str, Queue] = {
         reminders.QUEUE: Within(remind),
         watching.QUEUE: Within(look),
@@ -214,6 +235,8 @@ def make_runner(installation: Installation, means: Means) -> Runner:
         makings.append(payments.plan_endings)
         always[payments.QUEUE] = Within(books.look)
         always[payments.ENDINGS] = Outside(books.end)
+    if pushes is not None:
+        always[notifying.PUSH] = Outside(pushes.notice, push.AT_ONCE, push.SECONDS)
     maker = Maker(installation.db, makings)
     always[UNMADE] = Within(anew)
     deliver = Outside(

@@ -8,6 +8,7 @@ from typing import Any
 
 from overture import ids
 from overture.core.ids import MemberId
+from overture.core.push import encoded
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,13 @@ def web_asks(t: Things) -> dict[str, Ask]:
         "POST /settings/sessions/{session:uuid}/end": Ask({"session": t.session}, secret=True),
         "GET /answer/{seal}": Ask({"seal": t.seal}),
         "POST /answer/{seal}": Ask({"seal": t.seal}, body={"with": "accept"}),
+        "POST /settings/notifications/push": Ask(
+            body={
+                "endpoint": "https://push.example/send",
+                "p256dh": encoded(b"\x04" + b"k" * 64),
+                "auth": encoded(b"a" * 16),
+            }
+        ),
         "GET /unsubscribe/{seal}": Ask({"seal": t.unsubscribe}),
         "POST /unsubscribe/{seal}": Ask({"seal": t.unsubscribe}),
         "GET /compose": Ask(query="to=grace", party="bob"),

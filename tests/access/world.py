@@ -7,8 +7,9 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,13 @@ from overture.core.ids import (
 from overture.core.refusals import Refusal
 from overture.core.sending import Done, Write
 from overture.front import Surface, front, hosts_of
+from overture.push.encryption import public_key
 from overture.store import accounts, installation, passkeys, sessions, tokens
 from overture.store.db import Tx, one_row
 from overture.store.photos import Photo
 from overture.store.tokens import TokenRow
 from overture.web.app import handlers, web_app
-from overture.web.context import make_site
+from overture.web.context import Push, make_site
 from overture.web.visit import SESSION_COOKIE, cookie_name
 from tests.access.asks import Ask, Things, api_asks, web_asks
 from tests.actions.test_files import PDF
@@ -233,7 +235,9 @@ async def world_in(database_url: str, scheme: str = "http") -> AsyncIterator[Wor
             writes_per_minute=0,
             webhook_allow_hosts=["127.0.0.1"],
         )
-        site = make_site(shared, public_url=public_url, secret=SECRET)
+        push = Push(partial(public_key, SECRET), frozenset())
+        # Also without TLS: who may is asked here, not where it goes.
+        site = replace(make_site(shared, public_url=public_url, secret=SECRET), push=push)
         surface = Surface(hosts=hosts_of((), public_url, "127.0.0.1"), https=site.https)
         app = front(faces(api_app(context), web_app(site)), surface)
         world = World(app, town, cookie_name(site, SESSION_COOKIE), {}, {}, {}, {})

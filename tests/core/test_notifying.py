@@ -56,6 +56,13 @@ def test_the_safety_of_the_account_cannot_be_switched_off():
     assert may_tell(reader, Kind.SECURITY, Channel.MAIL) is How.AT_ONCE
 
 
+@pytest.mark.parametrize("channel", Channel)
+def test_who_is_suspended_hears_of_the_safety_of_the_account_alone(channel: Channel):
+    reader = replace(ADA, suspended=True)
+
+    assert [kind for kind in Kind if may_tell(reader, kind, channel)] == [Kind.SECURITY]
+
+
 def test_a_digest_holds_what_can_wait():
     reader = replace(ADA, daily=True)
     told = {kind: may_tell(reader, kind, Channel.MAIL) for kind in Kind}

@@ -64,7 +64,7 @@ async def test_a_letter_reaches_its_reader_over_starttls(smtptown: Mailtown, ser
     (taken,) = server.taken
     assert taken.over_tls
     assert taken.to == "grace@example.org"
-    assert says(taken.message, "Ada Byron wrote to you", "May I?")
+    assert says(taken.message, "Ada Byron wrote you an InMail", "May I?")
     # What cannot be delivered tells whose address it was, and nothing else.
     seal = REPLIES.seal_in(taken.sender)
     assert seal is not None

@@ -55,7 +55,7 @@ async def test_a_letter_comes_whole_with_its_answers_and_what_any_of_them_does(m
 
     mail = await mailtown.one(grace)
 
-    assert says(mail, "Ada Byron wrote to you")
+    assert says(mail, "Ada Byron wrote you an InMail")
     assert BODY in re.sub("^> ", "", text_of(mail), flags=re.MULTILINE)
     assert "may I ask you &lt;something&gt; &amp; more?" in html_of(mail)
     assert says(mail, "Any answer gives Ada Byron the credit back, a no as much as a yes.")
@@ -133,6 +133,13 @@ async def _leaves(t: Mailtown, ada: MemberId, grace: MemberId, letter: Conversat
     await t.town.do(lambda tx: closing.close(tx, grace, t.town.now, t.town.book))
 
 
+async def _is_suspended(
+    t: Mailtown, ada: MemberId, grace: MemberId, letter: ConversationId
+) -> None:
+    suspend = "update members set suspended_at = %s where id = %s"
+    await t.town.do(lambda tx: tx.execute(suspend, (t.town.now, grace)))
+
+
 async def _marks_spam(t: Mailtown, ada: MemberId, grace: MemberId, letter: ConversationId) -> None:
     await t.town.do(lambda tx: inbox.mark_spam(tx, grace, letter, t.town.now))
 
@@ -162,6 +169,7 @@ GONE = [
     _blocks,
     _is_blocked,
     _leaves,
+    _is_suspended,
     _marks_spam,
     _bounces,
     _wants_none,
@@ -639,7 +647,7 @@ async def test_a_digest_comes_once_in_the_morning_with_all_that_waits(mailtown: 
     # It was 5 in the morning in New York: three hours to go, and none the day after.
     assert mail["date"].datetime == SIGN_UP + timedelta(hours=3)
     assert says(mail, "3 things since your last digest")
-    assert says(mail, "Ada Byron wrote to you", "Compilers: Hello Grace")
+    assert says(mail, "Ada Byron wrote you an InMail", "Compilers: Hello Grace")
     assert says(
         mail, "Grace Hopper wants to connect with you", "Grace Hopper accepted", "Ships: Aye."
     )
@@ -793,6 +801,6 @@ async def test_a_mail_speaks_its_readers_language_and_shows_their_hours(mailtown
 
     html = html_of(mail)
     assert '<html lang="ar" dir="rtl">' in html
-    assert says(mail, "رسالة إليك من Ada Byron", "13:00")
+    assert says(mail, "رسالة InMail إليك من Ada Byron", "13:00")
     assert mail["content-language"] == "ar"
     assert "wrote" not in text_of(mail)

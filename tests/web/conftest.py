@@ -27,7 +27,7 @@ from overture.payments.door import Setup, open_door
 from overture.store import accounts, installation, sessions
 from overture.store.db import Tx
 from overture.web.app import web_app
-from overture.web.context import Site, make_site
+from overture.web.context import Push, Site, make_site
 from tests.cast import SIGN_UP, Town, town_in
 from tests.work import SECRET, runner_in
 
@@ -122,7 +122,12 @@ def text_of(answer: httpx.Response) -> str:
 
 @asynccontextmanager
 async def place_in(
-    database_url: str, *, payments: Setup | None = None, identity: Client | None = None
+    database_url: str,
+    *,
+    payments: Setup | None = None,
+    identity: Client | None = None,
+    push: Push | None = None,
+    public_url: str = PUBLIC_URL,
 ) -> AsyncIterator[Place]:
     """The web app on this database; where payments are set up, Stripe can tell of them."""
     async with town_in(database_url) as town:
@@ -130,7 +135,7 @@ async def place_in(
         clock = TestClock()
         door = payments and open_door(payments, town.db, clock, town.book)
         shared = share(town.db, clock, town.book, runner_in(town, payments=payments).play, door)
-        site = make_site(shared, public_url=PUBLIC_URL, secret=SECRET, identity=identity)
+        site = make_site(shared, public_url=public_url, secret=SECRET, identity=identity, push=push)
         context = make_context(shared, requests_per_minute=0, writes_per_minute=0)
         surface = Surface(hosts=hosts_of((), PUBLIC_URL, "127.0.0.1"))
         transport = httpx.ASGITransport(front(faces(api_app(context), web_app(site)), surface))

@@ -191,7 +191,7 @@ account.json        the address that you sign in with, since when your password 
                     whether you sign in in two steps, when browsers you once signed in with were
                     last seen, and addresses that mail came back from; no secret is here
 security.json       what concerned the safety of your account, and what the operator did to it
-sessions.json       the browsers where you are signed in
+sessions.json       the browsers where you are signed in, and where they take notices
 passkeys.json       your passkeys, by the names that you gave them
 contracts.json      what you pay for with the payment provider, as far as it is known here
 identities.json     who you are to the identity provider that you sign in through

@@ -1,12 +1,13 @@
-"""Telling members by mail of what happened while they were not looking: what, and whether still.
+"""Telling members of what happened while they were not looking: what, and whether still.
 
-`plan` makes jobs of events, for members whom mails reach. `news` looks again when a job is done: what
-was answered, read or withdrawn meanwhile is not told any more, nor to whom does not want it.
+`plan` makes jobs of events, for members whom mails or notices on a device reach. `news` and `pushed`
+look again when a job is done: what was answered, read or withdrawn meanwhile is not told any more, nor
+to whom does not want it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -15,20 +16,33 @@ from overture.core import notifying as rules
 from overture.core.conversations import Message, Refund, Response, State
 from overture.core.ids import ConversationId, InvitationId, MemberId
 from overture.core.jobs import NewJob
-from overture.core.notifying import UNREAD_FOR, Channel, How, Kind, Reader, may_tell
+from overture.core.notifying import (
+    UNREAD_FOR,
+    UNREAD_FOR_PUSH,
+    Channel,
+    How,
+    Kind,
+    Reader,
+    may_tell,
+)
 from overture.core.policy import PolicyBook, QuickReply
 from overture.store import notifying as store
+from overture.store import push
 from overture.store.db import Tx
 from overture.store.inbox import Box
 from overture.store.notifying import Mailed, Other, Thread
 from overture.store.outbox import Row
+from overture.store.push import Pushed
 
 QUEUE = "mail"
 # Mails about the safety of an account wait behind no others.
 SAFETY = "mail:safety"
 DIGEST = "mail:digest"
+PUSH = "push"
 # Of so many unread messages one mail shows the text.
 TEXTS_MAX = 10
+# How the keys of jobs begin that wait for something to be read.
+_UNREAD = "message-"
 
 # What happened: the payload of a job ---------------------------------------------------------------
 
@@ -228,20 +242,45 @@ class Telling:
                 return None
 
 
+@dataclass(frozen=True, slots=True)
+class Pushing:
+    """What is to be told in one browser of a member's."""
+
+    reader: Pushed
+    kind: Kind
+    news: News
+
+
 # Making jobs ----------------------------------------------------------------------------------------
 
 
-async def plan(tx: Tx, events: Sequence[Row]) -> list[NewJob]:
-    """A job for each mail that these events may lead to."""
+async def plan(tx: Tx, events: Sequence[Row], *, push_too: bool = False) -> list[NewJob]:
+    """A job for each mail that these events may lead to, and for each notice on a device."""
     found = [job for row in events for job in _jobs(row)]
     if not found:
         return []
-    reached = await store.reached(tx, sorted({job.owner for job in found}))
-    return [
+    owners = sorted({job.owner for job in found})
+    reached = await store.reached(tx, owners)
+    mails = [
         job
         for job in found
         if (reader := reached.get(job.owner)) and (reader.mails or job.queue == SAFETY)
     ]
+    return [*mails, *await _pushes(tx, owners, found)] if push_too else mails
+
+
+async def _pushes(tx: Tx, owners: Sequence[MemberId], found: Sequence[NewJob]) -> list[NewJob]:
+    """The same for each browser of theirs that takes notices: one that fails holds up no other."""
+    sessions: dict[MemberId, list[str]] = {}
+    for member, session in await push.sessions_with(tx, owners):
+        sessions.setdefault(member, []).append(session)
+    return [_push(job, session) for job in found for session in sessions.get(job.owner, ())]
+
+
+def _push(mail: NewJob, session: str) -> NewJob:
+    sooner = UNREAD_FOR - UNREAD_FOR_PUSH if mail.key.startswith(_UNREAD) else timedelta(0)
+    payload = {**mail.payload, "browser": session}
+    return NewJob(PUSH, mail.owner, f"{mail.key}.{session}", mail.due_at - sooner, payload)
 
 
 def _jobs(row: Row) -> list[NewJob]:
@@ -301,7 +340,7 @@ def _of_conversation(row: Row, told: "_InConversation") -> list[NewJob]:
         case _:
             reader = recipient if told.sender_id == row.owner else row.owner
             # One at a time: the first of several messages is the one that is told of them all.
-            key = f"message-{conversation}"
+            key = f"{_UNREAD}{conversation}"
             what = _encode(MessageCame(conversation))
             return [NewJob(QUEUE, reader, key, row.at + UNREAD_FOR, what)]
 
@@ -322,6 +361,7 @@ class _Look:
     reader: MemberId
     now: datetime
     book: PolicyBook
+    channel: Channel
 
     async def thread(self, conversation: ConversationId) -> Thread | None:
         return await store.thread(self.tx, self.reader, conversation)
@@ -342,13 +382,33 @@ async def news(
     mailed = (await store.reached(tx, [reader])).get(reader)
     if mailed is None:
         return None
-    found = await _found(_Look(tx, reader, now, book), _decode(payload))
+    found = await _found(_Look(tx, reader, now, book, Channel.MAIL), _decode(payload))
     if found is None:
         return None
     kind, told, blocked = found
-    preferences = Reader((Channel.MAIL,), mailed.mails, mailed.daily, mailed.silent)
+    preferences = Reader(
+        (Channel.MAIL,), mailed.mails, mailed.daily, mailed.silent, suspended=mailed.suspended
+    )
     how = may_tell(preferences, kind, Channel.MAIL, blocked=blocked)
     return None if how is None else Telling(mailed, kind, how, told)
+
+
+async def pushed(
+    tx: Tx, member: MemberId, payload: bytes, now: datetime, book: PolicyBook
+) -> Pushing | None:
+    """The same for a browser of the member's: that of the job."""
+    reader = await push.reached(tx, member, _decode_browser(payload).browser)
+    if reader is None:
+        return None
+    found = await _found(_Look(tx, member, now, book, Channel.PUSH), _decode(payload))
+    if found is None:
+        return None
+    kind, told, blocked = found
+    preferences = Reader(
+        (Channel.PUSH,), mails=False, daily=False, silent=reader.silent, suspended=reader.suspended
+    )
+    how = may_tell(preferences, kind, Channel.PUSH, blocked=blocked)
+    return None if how is None else Pushing(reader, kind, told)
 
 
 async def _found(look: _Look, what: What) -> _Found | None:
@@ -382,13 +442,23 @@ async def _in_thread(look: _Look, what: LetterCame | AnswerCame | MessageCame) -
         case AnswerCame():
             return await _answer(look, thread)
         case MessageCame():
-            # Of what they were told and have not read, they are not told more.
-            if thread.muted or thread.told > thread.read_number:
+            unread = await _unread(look, thread)
+            if not unread:
                 return None
-            unread = await store.unread(look.tx, thread, TEXTS_MAX)
-            return (
-                (Kind.MESSAGES, Messages(thread, unread), thread.other.blocked) if unread else None
-            )
+            return Kind.MESSAGES, Messages(thread, unread), thread.other.blocked
+
+
+async def _unread(look: _Look, thread: Thread) -> list[Message]:
+    if thread.muted:
+        return []
+    # Of what they were told and have not read, they are not told more; a device shows but the last.
+    if look.channel is Channel.MAIL and thread.told > thread.read_number:
+        return []
+    unread = await store.unread(look.tx, thread, TEXTS_MAX)
+    # An answer's own words are told with it, which a device does at the same time.
+    if look.channel is Channel.PUSH and thread.begun:
+        unread = [each for each in unread if each.sent_at != thread.responded_at]
+    return unread
 
 
 async def _letter(look: _Look, what: LetterCame, thread: Thread) -> Letter | None:
@@ -494,6 +564,12 @@ def without_repeats(tellings: Sequence[Telling]) -> list[Telling]:
 # What events say ------------------------------------------------------------------------------------
 
 
+class _Browser(msgspec.Struct):
+    """In which browser it is to be told: the id of its session."""
+
+    browser: str
+
+
 class _InConversation(msgspec.Struct):
     conversation_id: ConversationId
     recipient_id: MemberId
@@ -545,6 +621,7 @@ _in_plan = msgspec.json.Decoder(_InPlan).decode
 _in_network = msgspec.json.Decoder(_InNetwork).decode
 _in_account = msgspec.json.Decoder(_InAccount).decode
 _decode = msgspec.json.Decoder(What).decode
+_decode_browser = msgspec.json.Decoder(_Browser).decode
 
 
 def _encode(what: What) -> dict[str, object]:

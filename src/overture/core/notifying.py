@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 from overture.core.boxes import MORNING
 from overture.core.text import Sentence
 
-# What a member has not read after so long, they are told of.
+# What a member has not read after so long, they are told of: who looks at the page has read it sooner.
 UNREAD_FOR = timedelta(minutes=10)
+UNREAD_FOR_PUSH = timedelta(minutes=1)
 
 
 class Kind(StrEnum):
@@ -62,7 +63,8 @@ class Reader:
 
     `reached_by` are the channels that lead to them: mail only where the address was shown to be theirs
     and nothing came back from it. `mails` is their switch for all mails, `daily` that they want one a
-    day, and `silent` of which kinds they want to hear nothing.
+    day, and `silent` of which kinds they want to hear nothing. `suspended` members could do nothing
+    about what they are told.
     """
 
     reached_by: Collection[Channel]
@@ -70,6 +72,7 @@ class Reader:
     daily: bool
     silent: Collection[str]
     closed: bool = False
+    suspended: bool = False
 
 
 def may_tell(reader: Reader, kind: Kind, channel: Channel, *, blocked: bool = False) -> How | None:
@@ -81,7 +84,7 @@ def may_tell(reader: Reader, kind: Kind, channel: Channel, *, blocked: bool = Fa
         return None
     if kind is Kind.SECURITY:
         return How.AT_ONCE
-    if blocked or kind in reader.silent:
+    if blocked or reader.suspended or kind in reader.silent:
         return None
     if channel is not Channel.MAIL:
         return How.AT_ONCE

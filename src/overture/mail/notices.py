@@ -29,6 +29,7 @@ from overture.core.notifying import NAMES, Kind
 from overture.core.policy import Policy
 from overture.core.seals import ANSWER_LINKS_HOLD, Secret
 from overture.core.text import SNIPPET_CHARS_MAX, snippet
+from overture.headlines import called, headline, path, plan_title
 from overture.mail.said import (
     Button,
     Buttons,
@@ -42,7 +43,7 @@ from overture.mail.said import (
     Tone,
     Written,
 )
-from overture.store.notifying import Mailed, Other, Thread
+from overture.store.notifying import Mailed, Thread
 from overture.words import Words
 
 # The choices of an answer link that are no quick reply.
@@ -201,7 +202,7 @@ def _body(news: News, reader: Mailed, desk: Desk) -> _Body:
 def _letter(news: Letter, reader: Mailed, desk: Desk) -> _Body:
     words, thread = desk.words, news.thread
     _ = words.gettext
-    who = {"name": _called(thread.other, words)}
+    who = {"name": called(thread.other, words)}
     seal = seals.for_answer(
         desk.secret,
         member=reader.member,
@@ -230,20 +231,16 @@ def _letter(news: Letter, reader: Mailed, desk: Desk) -> _Body:
     if desk.answerable:
         parts.append(Text(_("Or reply to this mail: what you write is your answer.")))
     parts.append(_open(thread, desk))
-    heading = _("%(name)s wrote to you") % who
-    if news.again:
-        heading = _("%(name)s still waits for your answer") % who
-    return _Body(_subject(thread, desk, again=news.again), _short(news.body), heading, parts)
+    subject = _subject(thread, desk, again=news.again)
+    return _Body(subject, _short(news.body), _heading(news, desk), parts)
 
 
 def _answer(news: Answer, desk: Desk) -> _Body:
     words, thread = desk.words, news.thread
     _ = words.gettext
-    who = {"name": _called(thread.other, words)}
     yes = news.response is Response.ACCEPTED
-    heading = (_("%(name)s accepted") if yes else _("%(name)s declined")) % who
     parts: list[Part] = []
-    preview = heading
+    preview = heading = _heading(news, desk)
     if (became := _refund(news, desk)) is not None:
         parts.append(became)
         preview = became.text
@@ -288,16 +285,14 @@ def _refund(news: Answer, desk: Desk) -> Note | None:
 
 
 def _messages(news: Messages, desk: Desk) -> _Body:
-    words, thread = desk.words, news.thread
-    _ = words.gettext
-    who = {"name": _called(thread.other, words)}
-    heading = _("%(name)s wrote to you") % who
+    thread = news.thread
+    _ = desk.words.gettext
     parts: list[Part] = [_written(thread, news.messages, desk)]
     if desk.answerable:
         parts.append(Text(_("Reply to this mail to write back.")))
     parts.append(_open(thread, desk, main=True))
     preview = _short(news.messages[-1].body)
-    return _Body(_subject(thread, desk, again=True), preview, heading, parts)
+    return _Body(_subject(thread, desk, again=True), preview, _heading(news, desk), parts)
 
 
 def _written(thread: Thread, messages: Sequence[Message], desk: Desk) -> Written:
@@ -311,7 +306,7 @@ def _written(thread: Thread, messages: Sequence[Message], desk: Desk) -> Written
             files,
         ) % {"num": words.number(files)}
     return Written(
-        writer=_called(thread.other, words),
+        writer=called(thread.other, words),
         about=thread.other.headline,
         texts=[each.body for each in messages],
         end=end,
@@ -326,7 +321,7 @@ def _open(thread: Thread, desk: Desk, *, main: bool = False) -> Buttons:
 def _subject(thread: Thread, desk: Desk, *, again: bool) -> str:
     """The same for all mails of a conversation, or mail programs would not show them as one."""
     _ = desk.words.gettext
-    names = {"name": _called(thread.other, desk.words)}
+    names = {"name": called(thread.other, desk.words)}
     if thread.kind is ConversationKind.DIRECT and not thread.subject:
         return _("Messages from %(name)s") % names
     mine, theirs = _("Your InMail to %(name)s"), _("InMail from %(name)s")
@@ -339,9 +334,8 @@ def _subject(thread: Thread, desk: Desk, *, again: bool) -> str:
 
 
 def _returned(news: Returned, desk: Desk) -> _Body:
-    words, thread = desk.words, news.thread
-    _ = words.gettext
-    heading = _("A credit is back")
+    thread, heading = news.thread, _heading(news, desk)
+    _ = desk.words.gettext
     if news.undeliverable:
         why = _("Your InMail could not be delivered, since the account that it went to was closed.")
     elif thread is not None and thread.other.name:
@@ -358,13 +352,7 @@ def _returned(news: Returned, desk: Desk) -> _Body:
 def _grant(news: Grant, desk: Desk) -> _Body:
     words, purse = desk.words, news.purse
     _ = words.gettext
-    numbers = {"num": words.number(news.credits), "plan": _plan_title(purse.plan, desk)}
-    heading = (
-        words.ngettext(
-            "%(num)s new credit of %(plan)s", "%(num)s new credits of %(plan)s", news.credits
-        )
-        % numbers
-    )
+    heading = _heading(news, desk)
     facts = [_holds(purse, desk)]
     if news.expires_at is not None:
         facts.append((_("The new ones expire on"), words.long_date(news.expires_at)))
@@ -385,25 +373,12 @@ def _grant(news: Grant, desk: Desk) -> _Body:
 def _expiry(news: Expiry, desk: Desk) -> _Body:
     words = desk.words
     _ = words.gettext
-    left = {
-        "num": words.number(news.credits),
-        "left": words.days(news.expires_at - desk.now),
-        "day": words.long_date(news.expires_at),
-    }
-    heading = (
-        words.ngettext(
-            "%(num)s credit expires in %(left)s", "%(num)s credits expire in %(left)s", news.credits
-        )
-        % left
-    )
-    what = (
-        words.ngettext(
-            "Unless you use it, it is gone on %(day)s.",
-            "Those that you do not use are gone on %(day)s.",
-            news.credits,
-        )
-        % left
-    )
+    heading = _heading(news, desk)
+    what = words.ngettext(
+        "Unless you use it, it is gone on %(day)s.",
+        "Those that you do not use are gone on %(day)s.",
+        news.credits,
+    ) % {"day": words.long_date(news.expires_at)}
     hint = _("An InMail that is answered gives its credit back, with a new life.")
     parts = [
         Note(what, Tone.MIND if news.last else Tone.PLAIN),
@@ -416,50 +391,38 @@ def _expiry(news: Expiry, desk: Desk) -> _Body:
 
 
 def _plan(news: Plan, desk: Desk) -> _Body:
-    words, view = desk.words, news.view
-    _ = words.gettext
-    names = {"plan": _plan_title(news.plan, desk)}
-    plans = Buttons([Button(_("See the plans"), "/premium")])
+    view, heading = news.view, _heading(news, desk)
+    _ = desk.words.gettext
     if view is None:
-        heading = _("Your plan %(plan)s has ended") % names
         text = _(
             "Its credits have ended with it. Your conversations stay, and you can write on in them."
         )
+        plans = Buttons([Button(_("See the plans"), "/premium")])
         return _Body(heading, text, heading, [Text(text), plans])
+    facts = [_holds(view, desk)]
     match view.status:
         case Status.CANCELING:
-            assert view.ends_at is not None, "what is canceled ends one day"
-            names["day"] = words.long_date(view.ends_at)
-            heading = _("Your plan %(plan)s ends on %(day)s") % names
             text = _(
                 "Until then all stays as it is. What is left of its credits then ends with it."
             )
-            parts: list[Part] = [Text(text), Facts([_holds(view, desk)])]
         case Status.CHANGING:
-            assert view.next_plan is not None, "what changes has a next plan"
-            assert view.renews_at is not None, "what changes does so when it renews"
-            names["day"] = words.long_date(view.renews_at)
-            names["next"] = _plan_title(view.next_plan, desk)
-            heading = _("Your plan changes to %(next)s on %(day)s") % names
             text = _("Until then you keep %(plan)s. What is left of its credits then ends with it.")
-            text %= names
-            parts = [Text(text), Facts([_holds(view, desk)])]
+            text %= {"plan": plan_title(news.plan, desk.words, desk.policy)}
         case _ if news.began:
-            heading = _("You have %(plan)s") % names
             text = _("Your credits are here. One sends one InMail, and an answer brings it back.")
-            parts = [Text(text), Facts([_holds(view, desk), *_next(view, desk)])]
+            facts += _next(view, desk)
         case _:
-            heading = _("You keep %(plan)s") % names
             text = _("What you had asked to happen at the period’s end does not happen.")
-            parts = [Text(text), Facts([_holds(view, desk)])]
-    return _Body(heading, text, heading, [*parts, _credits(view, desk)])
+    return _Body(heading, text, heading, [Text(text), Facts(facts), _credits(view, desk)])
 
 
 def _holds(purse: SubscriptionView, desk: Desk) -> tuple[str, str]:
     """What there is in a pool: “Credits now”, “14 of 15”."""
     words = desk.words
     counts = {"num": words.number(purse.balance), "all": words.number(purse.cap)}
-    name = words.gettext("Credits of %(plan)s") % {"plan": _plan_title(purse.plan, desk)}
+    name = words.gettext("Credits of %(plan)s") % {
+        "plan": plan_title(purse.plan, words, desk.policy)
+    }
     return name, words.gettext("%(num)s of at most %(all)s") % counts
 
 
@@ -477,30 +440,25 @@ def _credits(purse: SubscriptionView, desk: Desk, *, main: bool = True) -> Butto
     return Buttons([Button(label, f"/premium?pool={purse.pool}", main=main)])
 
 
-def _plan_title(plan: str, desk: Desk) -> str:
-    known = desk.policy.plans.get(plan)
-    return plan if known is None else desk.words.say(known.title)
-
-
 # The network ----------------------------------------------------------------------------------------
 
 
 def _invitation(news: Invitation, desk: Desk) -> _Body:
     words = desk.words
     _ = words.gettext
-    name = _called(news.other, words)
-    heading = _("%(name)s wants to connect with you") % {"name": name}
-    note = [Written(name, news.other.headline, [news.note] if news.note else [])]
-    see = Buttons([Button(_("See the invitation"), "/network", main=True)])
-    return _Body(heading, _short(news.note) or news.other.headline, heading, [*note, see])
+    heading = _heading(news, desk)
+    texts = [news.note] if news.note else []
+    note = Written(called(news.other, words), news.other.headline, texts)
+    see = Buttons([Button(_("See the invitation"), path(news), main=True)])
+    return _Body(heading, _short(news.note) or news.other.headline, heading, [note, see])
 
 
 def _connection(news: Connection, desk: Desk) -> _Body:
     words = desk.words
     _ = words.gettext
-    heading = _("%(name)s accepted your invitation") % {"name": _called(news.other, words)}
+    heading = _heading(news, desk)
     text = _("You are connected now, and can write to each other freely.")
-    card = Written(_called(news.other, words), news.other.headline, [])
+    card = Written(called(news.other, words), news.other.headline, [])
     write = Button(_("Write a message"), f"/compose?to={news.other.handle}", main=True)
     return _Body(heading, text, heading, [card, Text(text), Buttons([write])])
 
@@ -513,40 +471,33 @@ def _alert(news: Alert, desk: Desk) -> _Body:
     _ = words.gettext
     facts = [(_("When"), words.moment(news.at))]
     mend = _("If it was not you, set a new password now. That signs out every browser.")
-    where = Button(_("Where you are signed in"), "/settings/sessions")
-    # A new password leaves these ways in open.
-    if news.what in ("account.passkey_added", "account.identity_linked"):
-        mend = _("If it was not you, remove it under “Signing in”, and set a new password.")
-        where = Button(_("Signing in"), "/settings/security")
+    where = _("Where you are signed in")
     match news.what:
         case "account.signed_in":
-            heading = _("A new sign-in to your account")
             text = _("A browser that had not done so before has signed in.")
             facts += _browser(news, words)
         case "account.password_changed":
-            heading = _("Your password was changed")
             text = _("All other browsers were signed out.")
-        case "account.passkey_added":
-            heading = _("A passkey was added to your account")
+        case "account.passkey_added" | "account.identity_linked":
             text = _("Whoever has the device that holds it can sign in with it.")
-        case "account.identity_linked":
-            heading = _("Another way to sign in to your account")
-            text = _("It was linked to an account at the identity provider of this site.")
+            if news.what == "account.identity_linked":
+                text = _("It was linked to an account at the identity provider of this site.")
+            # A new password leaves these ways in open.
+            mend = _("If it was not you, remove it under “Signing in”, and set a new password.")
+            where = _("Signing in")
         case "account.two_steps_on":
-            heading = _("Signing in takes two steps now")
             text = _("After the password, a code of your authenticator app is asked for.")
         case "account.two_steps_off":
-            heading = _("Signing in takes one step again")
             text = _("A password alone signs in to your account from now on.")
         case _:
-            heading = _("A recovery code was used")
             text = _("Someone signed in with it in place of a code of your authenticator app.")
+    heading = _heading(news, desk)
     parts = [
         Text(text),
         Facts(facts),
         Note(mend, Tone.MIND),
         Buttons([Button(_("Set a new password"), "/reset", main=True)]),
-        Buttons([where]),
+        Buttons([Button(where, path(news))]),
     ]
     return _Body(heading, text, heading, parts)
 
@@ -567,21 +518,13 @@ def _browser(news: Alert, words: Words) -> list[tuple[str, str]]:
 
 
 def _item(telling: Telling, desk: Desk) -> Item:
-    body = _body(telling.news, telling.reader, desk)
-    match telling.news:
-        case Letter() | Answer() | Messages() as news:
-            # What the heading says is not said twice.
-            texts = (news.thread.subject, "" if body.preview == body.heading else body.preview)
-            text = ": ".join(text for text in texts if text)
-            return Item(body.heading, text, f"/inbox/{news.thread.id}")
-        case Invitation() | Connection():
-            return Item(body.heading, body.preview, "/network")
-        case Returned() | Grant() | Expiry() as news:
-            return Item(body.heading, body.preview, f"/premium?pool={news.purse.pool}")
-        case Plan() | Alert():
-            raise AssertionError("these are told at once")
-        case _:
-            assert_never(telling.news)
+    news = telling.news
+    body = _body(news, telling.reader, desk)
+    # What the heading says is not said twice.
+    text = "" if body.preview == body.heading else body.preview
+    if isinstance(news, (Letter, Answer, Messages)):
+        text = ": ".join(each for each in (news.thread.subject, text) if each)
+    return Item(body.heading, text, path(news))
 
 
 def _title(kind: Kind, words: Words) -> str:
@@ -603,8 +546,8 @@ def _title(kind: Kind, words: Words) -> str:
             assert_never(kind)
 
 
-def _called(other: Other, words: Words) -> str:
-    return other.name or words.gettext("Member who left")
+def _heading(news: News, desk: Desk) -> str:
+    return headline(news, desk.words, desk.policy, desk.now)
 
 
 def _short(text: str) -> str:

@@ -27,6 +27,7 @@ class Mailed:
     mails: bool
     daily: bool
     silent: Sequence[str]
+    suspended: bool = False
 
 
 async def reached(tx: Tx, members: Sequence[MemberId]) -> dict[MemberId, Mailed]:
@@ -189,7 +190,7 @@ async def drop_kept(tx: Tx, reader: MemberId, numbers: Sequence[int]) -> None:
 
 _REACHED = """
     select m.id, m.name, a.email, m.language, m.time_zone, m.email_notifications, m.daily_digest,
-        m.silent_kinds
+        m.silent_kinds, m.suspended_at is not null
     from members m
     join accounts a on a.member_id = m.id
     where m.id = any (%s) and m.closed_at is null and m.suspended_at is null

@@ -1,7 +1,7 @@
 """What the web app works with: made once by the server, given to every page."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -19,6 +19,15 @@ BACK = "/login/identity/back"
 
 
 @dataclass(frozen=True, slots=True)
+class Push:
+    """What notices on devices take: this installation's key, which browsers are told, and the hosts
+    that may take notices although they are not on the public internet."""
+
+    public_key: Callable[[], Awaitable[str]]
+    allowed_hosts: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Site(Shared):
     """`sessions` gathers the look-ups of who is signed in, by the SHA-256 of the cookie, as hex.
 
@@ -31,6 +40,8 @@ class Site(Shared):
     secret: Secret
     # Where the host's people sign in, if it has such a place.
     provider: Provider | None = None
+    # None where browsers could not take notices: the extra is not there, or they come without TLS.
+    push: Push | None = None
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UPLOADS_AT_ONCE))
 
     @property
@@ -42,12 +53,11 @@ class Site(Shared):
         """For what browsers make passkeys: a name reached over https, or on this very machine; else
         None."""
         host = urlsplit(self.public_url).hostname or ""
-        on_this_machine = host == "localhost" or host.endswith(".localhost")
         try:
             ip_address(host)
         except ValueError:
-            named = self.https or on_this_machine
-            return passkeys.Site(host, self.public_url) if named else None
+            secure = _is_secure(self.public_url)
+            return passkeys.Site(host, self.public_url) if secure else None
         return None
 
     async def drain(self) -> None:
@@ -56,7 +66,12 @@ class Site(Shared):
 
 
 def make_site(
-    shared: Shared, *, public_url: str, secret: Secret, identity: Client | None = None
+    shared: Shared,
+    *,
+    public_url: str,
+    secret: Secret,
+    identity: Client | None = None,
+    push: Push | None = None,
 ) -> Site:
     db = shared.db
 
@@ -76,4 +91,13 @@ def make_site(
         public_url=public_url,
         secret=secret,
         provider=Provider(identity, public_url + BACK) if identity else None,
+        push=push if _is_secure(public_url) else None,
     )
+
+
+def _is_secure(public_url: str) -> bool:
+    """Whether browsers let pages do more there: over TLS, or on this very machine."""
+    parts = urlsplit(public_url)
+    host = parts.hostname or ""
+    named = host == "localhost" or host.endswith(".localhost")
+    return parts.scheme == "https" or named or host in ("127.0.0.1", "::1")

@@ -10,7 +10,7 @@ from babel.core import get_global
 from babel.dates import get_timezone_location
 from starlette.responses import StreamingResponse
 
-from overture.actions import accounts, closing, members, network
+from overture.actions import accounts, closing, members, network, push
 from overture.actions.export import export
 from overture.actions.fields import Invalid
 from overture.actions.members import MailChanges, PreferenceChanges
@@ -20,11 +20,12 @@ from overture.core.notifying import CHOICES, NAMES, Kind
 from overture.core.refusals import Refusal
 from overture.store.members import Display, Preferences
 from overture.store.network import Block, blocks
-from overture.web.visit import Absent, Answer, Done, Go, Page, Visit, Who, act, page
+from overture.web.visit import Absent, Answer, Done, Go, No, Page, Visit, Who, act, page
 from overture.words import LANGUAGES, wanted_language, words_of
 
 THEMES = ("light", "dark")
 _BLOCKED_AT_ONCE = 50
+_NOTIFICATIONS = "/settings/notifications"
 _PART_BYTES = 256 * 1024
 
 
@@ -91,18 +92,24 @@ async def unblock(visit: Visit) -> Answer:
     )
 
 
-@page("/settings/notifications")
+@page(_NOTIFICATIONS)
 async def notifications(visit: Visit) -> Answer:
     chosen = await members.mail_preferences(visit.tx, visit.viewer.id)
     if isinstance(chosen, Refusal):
         raise Absent
     account = await accounts.account(visit.tx, visit.viewer.id)
     kinds = [(kind, NAMES[kind], kind not in chosen.silent) for kind in CHOICES]
-    values = {"chosen": chosen, "kinds": kinds, "account": account}
+    values = {
+        "chosen": chosen,
+        "kinds": kinds,
+        "account": account,
+        "push_key": visit.site.push and await visit.site.push.public_key(),
+        "pushes": await push.shows_notices(visit.tx, visit.viewer.id, visit.viewer.session),
+    }
     return Page("settings/notifications.html", values)
 
 
-@act("/settings/notifications")
+@act(_NOTIFICATIONS)
 async def change_notifications(visit: Visit) -> Answer:
     changes = MailChanges(
         on="email_notifications" in visit.form,
@@ -113,7 +120,33 @@ async def change_notifications(visit: Visit) -> Answer:
     if isinstance(done, Refusal):
         raise Absent
     notice = visit.words.gettext("Saved.")
-    return Done("/settings/notifications", patches="patches/saved.html", notice=notice)
+    return Done(_NOTIFICATIONS, patches="patches/saved.html", notice=notice)
+
+
+@act(f"{_NOTIFICATIONS}/push")
+async def show_notices(visit: Visit) -> Answer:
+    if visit.site.push is None:
+        raise Absent
+    bad = await push.show_notices(
+        visit.tx,
+        visit.viewer.id,
+        visit.viewer.session,
+        endpoint=visit.form.get("endpoint", ""),
+        key=visit.form.get("p256dh", ""),
+        auth=visit.form.get("auth", ""),
+        allowed_hosts=visit.site.push.allowed_hosts,
+    )
+    if bad is not None:
+        return No(visit.words.say(bad.sentence), 422, _NOTIFICATIONS)
+    notice = visit.words.gettext("This browser shows you notices from now on.")
+    return Done(_NOTIFICATIONS, notice=notice)
+
+
+@act(f"{_NOTIFICATIONS}/push/off")
+async def show_no_notices(visit: Visit) -> Answer:
+    await push.show_no_notices(visit.tx, visit.viewer.id, visit.viewer.session)
+    notice = visit.words.gettext("This browser shows you no notices any more.")
+    return Done(_NOTIFICATIONS, notice=notice)
 
 
 @page("/unsubscribe/{seal}", who=Who.ANYONE, transaction=False)

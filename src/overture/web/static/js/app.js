@@ -10,4 +10,5 @@ import "./stream.js";
 import "./here.js";
 import "./accounts.js";
 import "./passkeys.js";
+import "./push.js";
 import "./offline.js";

@@ -78,6 +78,7 @@ if ((me || away) && navigator.serviceWorker) {
     if (event.target.getAttribute("action") !== "/logout") return;
     event.preventDefault();
     await outbox("clear").catch(() => {});
+    for (const notice of await (await navigator.serviceWorker.getRegistration())?.getNotifications() ?? []) notice.close();
     event.target.submit();
   });
   addEventListener("online", () => (away ? location.reload() : send()));

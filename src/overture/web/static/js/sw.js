@@ -36,3 +36,20 @@ addEventListener("sync", (event) => {
   const channel = new BroadcastChannel("outbox");
   event.waitUntil(flush((html) => channel.postMessage(html)).finally(() => channel.close()));
 });
+
+// A notice, as push/delivery.py writes it: of a conversation but one is shown, the last.
+addEventListener("push", (event) => {
+  const { title, url, ...more } = event.data.json();
+  event.waitUntil(registration.showNotification(title, { ...more, data: url, icon: "/icons/icon-192.png" }));
+});
+
+addEventListener("notificationclick", (event) => {
+  const { notification } = event;
+  notification.close();
+  event.waitUntil((async () => {
+    // A page that shows something else may be written in.
+    const { href } = new URL(notification.data, location);
+    const open = (await clients.matchAll({ type: "window" })).find(({ url }) => url === href);
+    await (open ? open.focus() : clients.openWindow(href));
+  })());
+});

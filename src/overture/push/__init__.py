@@ -1,0 +1,1 @@
+"""Notices on members' devices, by Web Push: an extra, `overture[push]`."""
