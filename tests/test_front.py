@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from overture.front import HEADERS, Surface, front, hosts_of
+from overture.front import HEADERS, Surface, UnderWay, front, hosts_of
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -188,3 +188,19 @@ async def test_one_more_than_can_be_worked_on_is_told_to_come_back():
     behind.may_answer.set()
     assert [status for status, _ in await asyncio.gather(*waiting, stream)] == [200, 200, 200]
     assert (await ask(app, host("x")))[0] == 200
+
+
+async def test_what_is_under_way_is_counted_without_the_streams():
+    behind, under_way = Behind(), UnderWay()
+    behind.may_answer.clear()
+    app = front(behind, Surface(), under_way)
+    paths = ("/", "/events", "/api/v1/members")
+    asking = [asyncio.create_task(ask(app, host("a.example"), path=path)) for path in paths]
+    await asyncio.sleep(0)
+
+    assert len(behind.asked) == 3
+    assert under_way.requests == 2
+
+    behind.may_answer.set()
+    await asyncio.gather(*asking)
+    assert under_way.requests == 0

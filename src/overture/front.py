@@ -56,6 +56,13 @@ class Surface:
     requests_at_once: int = 1000
 
 
+@dataclass(slots=True)
+class UnderWay:
+    """How many requests one process is at right now, without the streams."""
+
+    requests: int = 0
+
+
 def hosts_of(allowed: Sequence[str], public_url: str | None, listens_on: str) -> Sequence[str]:
     """The names to answer to: those allowed, else the site's own, else, where only this machine can
     ask, none but this machine's."""
@@ -68,19 +75,17 @@ def hosts_of(allowed: Sequence[str], public_url: str | None, listens_on: str) ->
     return () if only_here else (ANY_HOST,)
 
 
-def front(behind: Asgi, surface: Surface) -> Asgi:
-    """The application as the server shows it."""
+def front(behind: Asgi, surface: Surface, under_way: UnderWay | None = None) -> Asgi:
+    """The application as the server shows it; counts what is under way."""
+    count = under_way or UnderWay()
     shown = dict(HEADERS)
     if surface.https:
         shown["Strict-Transport-Security"] = STRICT_TRANSPORT
     headers = [(name.lower().encode(), value.encode()) for name, value in shown.items()]
     clients = _Clients(surface.proxies)
     hosts = frozenset(surface.hosts)
-    under_way = 0
 
     async def application(scope: Scope, receive: Any, send: Any) -> None:
-        nonlocal under_way
-
         async def shielded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 said = {name for name, _ in message["headers"]}
@@ -105,14 +110,14 @@ def front(behind: Asgi, surface: Surface) -> Asgi:
         if scope["path"] in _STREAMS:
             await behind(scope, receive, shielded)
             return
-        if under_way >= surface.requests_at_once:
+        if count.requests >= surface.requests_at_once:
             await _refuse(problems.unavailable(), shielded)
             return
-        under_way += 1
+        count.requests += 1
         try:
             await behind(scope, receive, shielded)
         finally:
-            under_way -= 1
+            count.requests -= 1
 
     return application
 

@@ -30,7 +30,7 @@ from overture import app, policies
 from overture.app import StartProblem
 from overture.core.pace import Pace
 from overture.core.webhooks import host_name
-from overture.front import Surface, front, hosts_of
+from overture.front import Surface, UnderWay, front, hosts_of
 from overture.housekeeping import Keeping, keep_house, keeping_of
 from overture.identity import Client, client_of
 from overture.logs import log_to_stderr
@@ -276,7 +276,8 @@ async def _answer(
         app.opened(orders.url) as installation,
         app.opened_for_work(installation) as at_work,
     ):
-        runner = make_runner(at_work, orders.means)
+        under_way = UnderWay()
+        runner = make_runner(at_work, orders.means, busy=lambda: under_way.requests > 0)
         db, clock, book = installation.db, installation.clock, installation.book
         setup = orders.means.payments
         door = None if setup is None else open_door(setup, db, clock, book)
@@ -300,7 +301,7 @@ async def _answer(
         )
         server = Server(
             uvicorn.Config(
-                front(app.faces(api_app(context), web_app(site)), orders.surface),
+                front(app.faces(api_app(context), web_app(site)), orders.surface, under_way),
                 interface="asgi3",
                 http=protocol_with(orders.connections_max),
                 ws="none",

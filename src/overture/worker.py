@@ -35,10 +35,13 @@ from overture.push import encryption
 from overture.push.delivery import Pushes
 from overture.settings import Settings
 from overture.store import jobs, mails, outbox
-from overture.store.db import Tx
+from overture.store.db import Database, Tx, Unavailable
 from overture.store.outbox import Row
 from overture.webhooks.delivery import AT_ONCE, SECONDS, Deliveries
 
+# How often a worker looks whether the site is asked for anything, and how long it holds.
+LOOK_SECONDS = 0.1
+BUSY_SECONDS = 0.5
 NO_REPLY_ADDRESS = (
     "No address is known that mail could come in to. Say with --reply-address how they look."
 )
@@ -129,7 +132,9 @@ async def _work(url: str, means: Means, announce: Callable[[], None]) -> None:
         app.opened(url, connections=2) as installation,
         app.opened_for_work(installation) as at_work,
     ):
-        runner = make_runner(at_work, means)
+        site = _Site(at_work.db)
+        runner = make_runner(at_work, means, busy=site.is_busy)
+        watching = asyncio.create_task(site.watch())
         working = asyncio.create_task(runner.run())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -137,6 +142,25 @@ async def _work(url: str, means: Means, announce: Callable[[], None]) -> None:
         announce()
         with suppress(asyncio.CancelledError):
             await working
+        _ = watching.cancel()
+
+
+@dataclass(slots=True)
+class _Site:
+    """Whether the servers beside a worker are asked for anything, as far as their database shows it."""
+
+    db: Database
+    _asked_at: float = -BUSY_SECONDS
+
+    def is_busy(self) -> bool:
+        return asyncio.get_running_loop().time() - self._asked_at < BUSY_SECONDS
+
+    async def watch(self) -> None:
+        while True:
+            with suppress(Unavailable):
+                if await self.db.reading(jobs.somebody_asks):
+                    self._asked_at = asyncio.get_running_loop().time()
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 async def go_on_from_here(tx: Tx, now: datetime, book: PolicyBook) -> None:
@@ -171,8 +195,10 @@ def _pushes(installation: Installation, means: Means) -> Pushes:
     )
 
 
-def make_runner(installation: Installation, means: Means) -> Runner:
-    """What makes due work and does it; `run` or `play` it."""
+def make_runner(
+    installation: Installation, means: Means, *, busy: Callable[[], bool] = lambda: False
+) -> Runner:
+    """What makes due work and does it; `run` or `play` it. It gives way while the process is `busy`."""
     book = installation.book
     allowed_hosts = frozenset(map(host_name, means.webhook_allow_hosts))
     deliveries = Deliveries(installation.db, allowed_hosts)
@@ -251,4 +277,4 @@ def make_runner(installation: Installation, means: Means) -> Runner:
     async def queues() -> Mapping[str, Queue]:
         return {**always, **dict.fromkeys(await deliveries.look(), deliver)}
 
-    return Runner(installation.db, installation.clock, maker, queues)
+    return Runner(installation.db, installation.clock, maker, queues, busy)

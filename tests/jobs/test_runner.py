@@ -26,7 +26,7 @@ from overture.core.jobs import (
 )
 from overture.core.sending import Event
 from overture.jobs.maker import READER, UNMADE, Maker
-from overture.jobs.runner import BEGUN_MAX, Outside, Queue, Runner, Within
+from overture.jobs.runner import BEGUN_MAX, FEW, Outside, Queue, Runner, Within
 from overture.store import jobs, outbox
 from overture.store.db import WORK_OPTIONS, Database, Tx, all_rows
 from overture.store.outbox import Row
@@ -322,6 +322,101 @@ async def test_a_queue_in_which_all_fails_rests(worked: Worked):
     await runner_of(worked, {"mail": Outside(fail, at_once=3)}).play(SIGN_UP)
 
     assert len(tried) < 10
+
+
+async def test_while_others_wait_for_answers_work_is_done_in_small_parts(worked: Worked):
+    sizes: list[int] = []
+    done = asyncio.Event()
+    busy = True
+
+    async def run(tx: Tx, due: Sequence[Job], now: datetime) -> Sequence[Outcome]:
+        nonlocal busy
+        sizes.append(len(due))
+        # Nobody waits any more after the second part.
+        busy = len(sizes) < 2
+        if sum(sizes) == 150:
+            done.set()
+        return [DONE] * len(due)
+
+    await add(worked, *(job("a", str(number)) for number in range(150)))
+    runner = runner_of(worked, {"a": Within(run)})
+    runner.busy = lambda: busy
+    running = asyncio.create_task(runner.run())
+    await asyncio.wait_for(done.wait(), 30)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert sizes == [FEW, FEW, 100, 150 - 100 - 2 * FEW]
+
+
+async def test_while_others_wait_for_answers_there_is_a_rest_after_each_part(
+    worked: Worked, monkeypatch: pytest.MonkeyPatch
+):
+    # Rests without end, so that what comes after one never comes.
+    monkeypatch.setattr("overture.jobs.runner.REST_TIMES", 10**9)
+    monkeypatch.setattr("overture.jobs.runner.REST_MAX_SECONDS", 3600)
+    monkeypatch.setattr("overture.jobs.runner.TURN_SECONDS", 3600)
+    sizes: dict[str, list[int]] = {"a": [], "b": []}
+    ones: list[str] = []
+
+    async def within(tx: Tx, due: Sequence[Job], now: datetime) -> Sequence[Outcome]:
+        sizes[due[0].queue].append(len(due))
+        return [DONE] * len(due)
+
+    async def outside(each: Job) -> Outcome:
+        ones.append(each.key)
+        return DONE
+
+    await add(worked, *(job(queue, str(n)) for queue in "abc" for n in range(3 * FEW)))
+    queues: dict[str, Queue] = {
+        "a": Within(within),
+        "b": Within(within),
+        "c": Outside(outside, at_once=4),
+    }
+    runner = runner_of(worked, queues)
+    runner.busy = lambda: True
+    running = asyncio.create_task(runner.run())
+    async with asyncio.timeout(30):
+        while not (all(sizes.values()) and len(ones) >= 4):  # noqa: ASYNC110  three queues rest
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert sizes == {"a": [FEW], "b": [FEW]}
+    assert len(ones) == 4
+
+
+async def test_a_test_clock_gives_way_to_nobody(worked: Worked):
+    sizes: list[int] = []
+
+    async def run(tx: Tx, due: Sequence[Job], now: datetime) -> Sequence[Outcome]:
+        sizes.append(len(due))
+        return [DONE] * len(due)
+
+    await add(worked, *(job("a", str(number)) for number in range(100)))
+    runner = runner_of(worked, {"a": Within(run)})
+    # Whoever asks for it waits.
+    runner.busy = lambda: True
+    await runner.play(SIGN_UP)
+
+    assert sizes == [100]
+
+
+async def test_a_worker_sees_that_somebody_is_answered_but_not_what_other_workers_do(
+    worked: Worked, database_url: str
+):
+    db = await Database.open(database_url, connections=2, options=WORK_OPTIONS)
+
+    async def look(tx: Tx) -> bool:
+        return await db.reading(jobs.somebody_asks)
+
+    answered = await worked.town.db.writing(look)
+    worked_on = await db.writing(look)
+    await db.close()
+
+    assert answered
+    assert not worked_on
 
 
 async def test_a_members_work_is_done_in_order_where_it_matters(worked: Worked):

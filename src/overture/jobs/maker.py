@@ -44,8 +44,8 @@ class Maker:
         # What was asked about gaps: when, up to which number, and who was writing then.
         self._doubt: tuple[float, int, frozenset[str]] | None = None
 
-    async def step(self, *, wait: bool = False) -> bool:
-        """Reads what is new, up to a number of events; whether there may be more.
+    async def step(self, *, wait: bool = False, rows: int = ROWS_MAX) -> bool:
+        """Reads what is new, up to so many events; whether there may be more.
 
         Where another process reads right now it is left to that one; or waited for, and then it is
         certain that nothing that was there before is left unread. Raises Unavailable, Contended.
@@ -53,12 +53,14 @@ class Maker:
         if not await self._db.reading(lambda tx: store.anything_to_read(tx, READER)):
             return False
         try:
-            return await self._db.writing(partial(self._step, wait=wait)) == ROWS_MAX
+            return await self._db.writing(partial(self._step, wait=wait, limit=rows)) == rows
         except Unavailable:
             raise
         except Exception as problem:  # noqa: BLE001  which is told when it is found again
             log.warning("some events cannot be read together: %s", type(problem).__name__)
-        await self._db.writing(partial(self._step, wait=wait, apart=True))
+        await self._db.writing(
+            partial(self._step, wait=wait, limit=min(rows, APART_MAX), apart=True)
+        )
         return True
 
     async def anew(self, tx: Tx, jobs: Sequence[Job]) -> Sequence[Outcome]:
@@ -70,7 +72,7 @@ class Maker:
             await store.add(tx, await making(tx, rows))
         return [DONE] * len(jobs)
 
-    async def _step(self, tx: Tx, *, wait: bool, apart: bool = False) -> int:
+    async def _step(self, tx: Tx, *, wait: bool, limit: int, apart: bool = False) -> int:
         """Reads events in one go, or each apart, where something is wrong with one; how many."""
         await store.need_not_last(tx)
         read = await store.read_so_far(tx, READER, wait=wait)
@@ -79,7 +81,6 @@ class Maker:
         horizon = Horizon(read.top, read.gaps)
         # Asked before the reading, which then sees all that they wrote.
         settled = await self._settled(tx, horizon)
-        limit = APART_MAX if apart else ROWS_MAX
         rows = await outbox.within(tx, horizon.wanted(), limit)
         horizon.saw([row.sequence for row in rows])
         if settled is not None and len(rows) < limit:

@@ -29,7 +29,7 @@ from overture.core.jobs import (
     Outcome,
     wait_after,
 )
-from overture.jobs.maker import Maker
+from overture.jobs.maker import ROWS_MAX, Maker
 from overture.store import installation
 from overture.store import jobs as store
 from overture.store.db import Database, Tx, Unavailable
@@ -43,6 +43,16 @@ AT_IT_SECONDS = 0.01
 # What is over so soon after another is written down together with it, and as many are claimed: that
 # costs the database the same for several as for one.
 TOGETHER_SECONDS = 0.005
+# While others wait for answers, work is done in small parts, with a rest after each that is so many
+# times as long, one rest at a time: its share is a fifth then, whatever there is to do.
+REST_TIMES = 4
+REST_MAX_SECONDS = 0.5
+# Where many queues want to rest, none waits longer for its turn: what it has claimed is its own for a
+# while only.
+TURN_SECONDS = 5
+FEW = 20
+# What of the time of this process something on the outside takes, about: waiting for it takes none.
+OUTSIDE_SECONDS = 0.0005
 # A queue in which everything fails rests before more of it is tried.
 FAILURES_IN_A_ROW = 3
 REST_SECONDS_MAX = 60
@@ -92,18 +102,23 @@ class _Rest:
 
 @dataclass(slots=True)
 class Runner:
-    """`queues` tells which there are now: some come and go. Run it with `run`, or `play` it."""
+    """`queues` tells which there are now: some come and go. Run it with `run`, or `play` it.
+
+    `busy` tells whether somebody waits for an answer of the site: to them work gives way.
+    """
 
     db: Database
     clock: Clock
     maker: Maker
     queues: Callable[[], Awaitable[Mapping[str, Queue]]]
+    busy: Callable[[], bool] = lambda: False
     _rests: dict[str, _Rest] = field(default_factory=dict[str, _Rest])
     _working: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     # After whose job a queue in which order matters goes on.
     _turns: dict[str, MemberId] = field(default_factory=dict[str, MemberId])
     _playing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _resting: asyncio.Lock = field(default_factory=asyncio.Lock)
     _ending: bool = False
 
     async def run(self) -> None:
@@ -148,9 +163,10 @@ class Runner:
     # Looking for work ---------------------------------------------------------------------------
 
     async def _make(self) -> None:
-        if await self.maker.step():
+        began = asyncio.get_running_loop().time()
+        if await self.maker.step(rows=FEW if self.busy() else ROWS_MAX):
             self._woken.set()
-            await asyncio.sleep(0)
+            await self._give_way(asyncio.get_running_loop().time() - began)
             return
         self._woken.set()
         await asyncio.sleep(POLL_SECONDS)
@@ -196,6 +212,14 @@ class Runner:
                 log.exception("due work met a fault; it goes on")
                 await asyncio.sleep(POLL_SECONDS)
 
+    async def _give_way(self, took: float) -> None:
+        """Rests after something that took so many seconds, where others wait for answers."""
+        await asyncio.sleep(0)
+        if self.busy():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TURN_SECONDS), self._resting:
+                    await asyncio.sleep(min(REST_TIMES * took, REST_MAX_SECONDS))
+
     # Doing it -----------------------------------------------------------------------------------
 
     async def _work_off_safely(self, name: str, queue: Queue) -> None:
@@ -216,13 +240,16 @@ class Runner:
         if at is not None:
             await self.db.writing(lambda tx: installation.set_test_clock(tx, at))
         async with nullcontext() if queue.meanwhile is None else queue.meanwhile(name):
-            return await self._outside(name, queue)
+            return await self._outside(name, queue, gives_way=at is None)
 
     async def _within(self, name: str, queue: Within, at: datetime | None) -> int:
         tried, one_by_one = 0, 0
+        loop = asyncio.get_running_loop()
         while not self._rests_now(name):
             taken: list[Job] = []
-            limit = 1 if one_by_one else queue.at_once
+            began = loop.time()
+            at_once = min(queue.at_once, FEW) if at is None and self.busy() else queue.at_once
+            limit = 1 if one_by_one else at_once
 
             async def work(tx: Tx, taken: list[Job] = taken, limit: int = limit) -> None:
                 if at is not None:
@@ -253,9 +280,11 @@ class Runner:
             if len(taken) < limit:
                 break
             one_by_one = max(0, one_by_one - 1)
+            if at is None:
+                await self._give_way(loop.time() - began)
         return tried
 
-    async def _outside(self, name: str, queue: Outside) -> int:
+    async def _outside(self, name: str, queue: Outside, *, gives_way: bool) -> int:
         tried, under_way = 0, dict[asyncio.Task[Outcome], Job]()
         became: list[tuple[Job, Outcome]] = []
         loop = asyncio.get_running_loop()
@@ -263,6 +292,7 @@ class Runner:
         try:
             while True:
                 free = 0 if self._rests_now(name) else queue.at_once - len(under_way)
+                began = loop.time()
                 try:
                     claimed = await self._next(name, queue, became, free)
                 except Unavailable:
@@ -278,6 +308,9 @@ class Runner:
                     tried += len(claimed)
                     for job in claimed:
                         under_way[asyncio.create_task(_tried(queue, job))] = job
+                    if claimed and gives_way:
+                        took = loop.time() - began + OUTSIDE_SECONDS * len(claimed)
+                        await self._give_way(took)
                 if not under_way and not became:
                     return tried
                 if under_way:

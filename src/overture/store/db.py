@@ -41,8 +41,14 @@ OPTIONS = " ".join(
 )
 # For tables that are empty now and full a minute later, where the plan for the one is not the plan for
 # the other: to take 100 jobs off went through all of them for each.
+WORK_NAME = "overture-work"
 WORK_OPTIONS = " ".join(
-    f"-c {setting}" for setting in (*_SETTINGS, "plan_cache_mode=force_custom_plan")
+    f"-c {setting}"
+    for setting in (
+        *_SETTINGS,
+        "plan_cache_mode=force_custom_plan",
+        f"application_name={WORK_NAME}",
+    )
 )
 # But a plan that was made while a table was all but empty reads all of it for good: over 16,000
 # conversations a send came to cost six times as much. So each connection drops its plans at its uses 8,

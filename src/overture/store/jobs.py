@@ -9,7 +9,7 @@ import msgspec
 from overture.core.ids import MemberId
 from overture.core.jobs import Job, Moved, NewJob
 from overture.store import pages
-from overture.store.db import Tx, all_rows, as_json, one_row
+from overture.store.db import WORK_NAME, Tx, all_rows, as_json, one_row
 from overture.store.pages import Page, page_of
 
 # Making ---------------------------------------------------------------------------------------------
@@ -64,6 +64,12 @@ async def need_not_last(tx: Tx) -> None:
     jobs that were made of them, and that something on the outside was done.
     """
     await tx.execute("set local synchronous_commit = off")
+
+
+async def somebody_asks(tx: Tx) -> bool:
+    """Whether the database works for somebody right now, other than for what is due."""
+    row = await one_row(tx, _SOMEBODY_ASKS, (WORK_NAME,))
+    return row is not None and bool(row[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +304,12 @@ _DROP_OF = "delete from jobs where owner_id = %s and queue = any (%s)"
 _IS_READY = """
     j.parked_at is null and j.due_at <= %(now)s and j.not_before <= clock_timestamp()
         and j.held_until <= clock_timestamp()
+"""
+_SOMEBODY_ASKS = """
+    select exists (
+        select from pg_stat_activity
+        where datname = current_database() and backend_type = 'client backend'
+            and state <> 'idle' and application_name <> %s)
 """
 _COLUMNS = "j.number, j.queue, j.owner_id, j.key, j.due_at, j.payload"
 _READY = f"""
