@@ -286,6 +286,9 @@ async def test_the_test_clock_moves_forward_alone(site: Site):
     back = await site.operator.put("/operator/clock", {"now": "2025-02-01T00:00:00Z"})
     assert code(back) == (409, "clock_backwards")
     assert (await site.operator.get("/operator/clock")).json() == moved.json()
+    (noted,) = (await site.operator.get("/operator/audit")).json()["items"]
+    assert noted["action"] == "clock.moved"
+    assert noted["detail"] == {"from": "2025-01-31T10:00:00Z", "to": moved.json()["now"]}
 
 
 @pytest.mark.parametrize(

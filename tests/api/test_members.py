@@ -334,7 +334,8 @@ async def test_a_report_reaches_the_operator(site, ada, bob):
     made = said(await ada.post("/reports", about), 201)
 
     (listed,) = said(await site.operator.get("/operator/reports"))["items"]
-    assert listed == made | {"reporter_id": ada.id}
+    waits = {"measure": None, "answer": "", "decided_at": None}
+    assert listed == made | {"reporter_id": ada.id} | waits
     assert_no(await ada.post("/reports", about | {"reason": "dull"}), 422, "invalid", "reason")
     unknown = about | {"conversation_id": ids.new()}
     assert_no(await ada.post("/reports", unknown), 404, "no_such_conversation")

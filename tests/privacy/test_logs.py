@@ -178,6 +178,16 @@ def test_faults_are_told_with_what_finds_them(lived: Lived):
     assert "a mail lies in" in lived.server_log
 
 
+def test_who_was_kept_out_is_told_with_the_reason(lived: Lived):
+    for told in (
+        "was denied it: wrong_sign_in",
+        "was denied it: link_gone",
+        "GET /me was refused to an unknown token: unauthorized",
+        "POST /login was refused: it came from another site",
+    ):
+        assert told in lived.server_log
+
+
 @pytest.mark.parametrize(
     ("raise_it", "told"),
     [

@@ -170,9 +170,19 @@ class _Api:
         if headers.signature is not None:
             call.signature = headers.signature.decode("latin-1")
         if operation.who is not Who.ANYONE:
-            call.caller = await caller_of(headers.authorization, headers.act_as, context.callers)
-            _check_caller(operation, call.caller)
-            self._check_rate(operation, call.caller)
+            try:
+                call.caller = await caller_of(
+                    headers.authorization, headers.act_as, context.callers
+                )
+                _check_caller(operation, call.caller)
+                self._check_rate(operation, call.caller)
+            except Problem as problem:
+                # Who shows no token at all is anybody who looks in, and nobody who tries something.
+                if headers.authorization is not None:
+                    whose = f"token {call.caller.token}" if call.caller else "an unknown token"
+                    where = f"{operation.method} {operation.path}"
+                    _log.info("%s was refused to %s: %s", where, whose, problem.code)
+                raise
             call.still_allowed = partial(self._is_still, call.caller, operation, headers)
         given: dict[str, Any] = {
             name: path_value(kind, segment)

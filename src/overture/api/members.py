@@ -9,6 +9,7 @@ from overture.actions import members as actions
 from overture.actions.fields import Invalid
 from overture.actions.members import MailChanges, NewMember, PreferenceChanges, ProfileChanges
 from overture.api.operation import Call, Who, operation
+from overture.api.operator_members import note
 from overture.api.wire import LINE, NOT_BLANK_LINE, TEXT, In, Out, Page, PageQuery, page_out
 from overture.core.ids import MemberId
 from overture.core.notifying import CHOICES
@@ -169,7 +170,10 @@ async def create(call: Call, body: NewMemberIn) -> ProfileOut | Refusal | Invali
         email=body.email or "",
         external_id=body.external_id or "",
     )
-    return _answer(await actions.create(call.tx, new, call.now))
+    made = await actions.create(call.tx, new, call.now)
+    if isinstance(made, Profile):
+        await note(call, "member.made", {}, member=new.id)
+    return _answer(made)
 
 
 @operation(

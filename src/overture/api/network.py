@@ -11,6 +11,7 @@ from overture.actions import reports
 from overture.actions.fields import Invalid
 from overture.actions.reports import Reason
 from overture.api.operation import Call, Who, operation
+from overture.api.operator_members import note
 from overture.api.wire import (
     TEXT,
     AConversationId,
@@ -219,6 +220,9 @@ async def upsert_pairs(call: Call, body: PairsIn) -> PairsOut | Invalid:
     connected = await actions.upsert_pairs(call.tx, body.pairs, call.now)
     if isinstance(connected, Invalid):
         return connected
+    if connected.new:
+        told = {"pairs": connected.pairs, "new": connected.new}
+        await note(call, "connections.made", told)
     return PairsOut(connected=connected.pairs, new=connected.new)
 
 

@@ -1,10 +1,14 @@
 """The test clock, where the server was started with one: it stands still but for these calls."""
 
+from overture import ids
 from overture.api import problems
 from overture.api.operation import Call, Who, operation
+from overture.api.operator_members import actor
 from overture.api.problems import Problem
 from overture.api.wire import In, Instant, Out
 from overture.clock import TestClock
+from overture.store import audit
+from overture.store.db import Tx
 
 TAG = "Operator"
 # Anniversaries and expiries are counted ahead from here, and must still be dates.
@@ -57,7 +61,15 @@ async def move_clock(call: Call, body: SetClock) -> ClockOut | Problem:
         stands_at = f"{before:%Y-%m-%dT%H:%M:%S}Z"
         return Problem(409, "clock_backwards", f"The clock stands at {stands_at} already.")
     await call.context.play(body.now)
-    return ClockOut(now=await call.context.instant())
+    now = await call.context.instant()
+
+    async def noted(tx: Tx) -> None:
+        told = {"from": before, "to": now}
+        await audit.record(tx, ids.new(), now, actor=actor(call), action="clock.moved", detail=told)
+
+    if now > before:
+        await call.context.db.writing(noted)
+    return ClockOut(now=now)
 
 
 _NO_TEST_CLOCK = Problem(

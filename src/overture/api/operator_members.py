@@ -124,6 +124,21 @@ def actor(call: Call) -> str:
     return f"token:{call.caller.token}"
 
 
+async def note(
+    call: Call, action: str, detail: Mapping[str, Any], *, member: MemberId | None = None
+) -> None:
+    """Puts what an operator does into the audit log, in the transaction that does it."""
+    await audit_store.record(
+        call.tx,
+        ids.new(),
+        call.now,
+        actor=actor(call),
+        action=action,
+        member=member,
+        detail=detail,
+    )
+
+
 def audit_entry_out(entry: Entry) -> AuditEntryOut:
     return AuditEntryOut(
         id=entry.id,

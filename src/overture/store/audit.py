@@ -5,7 +5,7 @@ It is added to and never changed: each entry seals all before it, as the ledger'
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -46,6 +46,8 @@ async def record(
     head = await one_row(tx, "select number, link from audit_head for update")
     assert head is not None, "the head is made with the schema"
     number, told = head[0] + 1, as_json(detail)
+    # As the database gives it back, whose link is compared.
+    at = at.astimezone(UTC)
     link = chain.link(head[1], number, entry_id, at, actor, action, member, told)
     await pipelined(
         tx,

@@ -205,6 +205,7 @@ async def _answer(handler: Handler, visit: Visit) -> Answer:
         raise Unavailable
     own = handler.method == "GET" or handler.from_anywhere
     if not own and not guard.is_own(request.headers, site.public_url):
+        _log.info("POST %s was refused: it came from another site", handler.path)
         return No(_("This did not come from a page of this site. Load the page anew."), 403)
     if handler.who is not Who.ANYONE and visit.visitor is None:
         return Go(_login(request))

@@ -1,5 +1,6 @@
 """What a browser tells when it asks to be let in, and what it is given to keep."""
 
+import logging
 from urllib.parse import urlencode, urlsplit
 
 from overture import ids
@@ -58,7 +59,12 @@ def local(raw: str, otherwise: str = "/inbox") -> str:
     return raw if is_path and not parts.scheme and not parts.netloc else otherwise
 
 
+_log = logging.getLogger("overture.web")
+
+
 def say(visit: Visit, denied: Denied) -> str:
+    """The reader's sentence. The log tells of it too, so that many are noticed, but not of whom."""
+    _log.info("who asked to get in, or for what is asked again, was denied it: %s", denied.value)
     return visit.words.say(denied.sentence)
 
 
