@@ -11,9 +11,19 @@ from pathlib import Path
 from overture import ids
 from overture.app import Installation
 from overture.clock import real_now
+from overture.core.suspicions import LETTERS_WINDOW
 from overture.mail.forgetting import Forgetting
 from overture.settings import Settings
-from overture.store import accounts, audit, idempotency, outbox, payments, reports, webhooks
+from overture.store import (
+    accounts,
+    audit,
+    idempotency,
+    outbox,
+    payments,
+    reports,
+    suspicions,
+    webhooks,
+)
 from overture.store.db import Tx, Unavailable
 
 log = logging.getLogger(__name__)
@@ -68,6 +78,7 @@ async def tidy(installation: Installation, keeping: Keeping, mail_folder: Path) 
         await _bit_by_bit(installation, keeping.outbox, outbox.forget_before)
     if keeping.reports:
         await _bit_by_bit(installation, keeping.reports, reports.forget_before)
+    await _bit_by_bit(installation, LETTERS_WINDOW.days + 1, suspicions.forget_before)
     if keeping.audit:
 
         async def seal(tx: Tx) -> None:

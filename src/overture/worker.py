@@ -14,7 +14,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from overture import app
-from overture.actions import auditing, notifying, payments, reminders, watching, webhooks
+from overture.actions import (
+    auditing,
+    notifying,
+    payments,
+    reminders,
+    suspicions,
+    watching,
+    webhooks,
+)
 from overture.app import Installation
 from overture.core.jobs import Job, NewJob, Outcome
 from overture.core.policy import PolicyBook
@@ -220,6 +228,10 @@ def make_runner(
     async def plan_reminders(tx: Tx, events: Sequence[Row]) -> Sequence[NewJob]:
         return await reminders.plan(tx, events, book)
 
+    async def suspect(tx: Tx, events: Sequence[Row]) -> Sequence[NewJob]:
+        await suspicions.watch(tx, events)
+        return ()
+
     async def plan_watches(tx: Tx, events: Sequence[Row]) -> Sequence[NewJob]:
         _ = tx
         return watching.plan(events)
@@ -242,7 +254,14 @@ def make_runner(
         return await maker.anew(tx, jobs)
 
     # Endpoints are locked before the audit log, as by whoever deletes one.
-    makings: list[Making] = [webhooks.plan, audit, plan_reminders, plan_watches, plan_notices]
+    makings: list[Making] = [
+        webhooks.plan,
+        audit,
+        plan_reminders,
+        plan_watches,
+        plan_notices,
+        suspect,
+    ]
     always: dict[str, Queue] = {
         reminders.QUEUE: Within(remind),
         watching.QUEUE: Within(look),

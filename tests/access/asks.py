@@ -114,6 +114,9 @@ def api_asks(t: Things) -> dict[str, Ask]:
         "POST /operator/complaints/{complaint_id}/answer": Ask(
             {"complaint_id": t.complaint}, body={"verdict": "stands", "answer": "No."}
         ),
+        "POST /operator/suspicions/{member_id}/{kind}/dismiss": replace(
+            member, path={"member_id": grace, "kind": "links"}, body={}
+        ),
         "PUT /operator/clock": Ask(body={"now": t.now}),
         "POST /operator/jobs/replay": Ask(body={}),
         "POST /operator/tokens": Ask(body={"member_id": grace}),

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from overture.core.pace import Pace
+from overture.core.suspicions import Evidence, Kind
+from overture.store import suspicions
 from tests.api.conftest import site_in
 
 SLOW = Pace(daily=3, daily_new=1, new_for=timedelta(days=7))
@@ -101,3 +103,41 @@ async def test_of_letters_sent_at_once_no_more_go_than_the_pace_allows(site):
     sent = await asyncio.gather(*(ada.writes(each) for each in await strangers(site, 5)))
 
     assert sorted(each.status_code for each in sent) == [201, 201, 201, 429, 429]
+
+
+async def test_whoever_is_slowed_has_a_new_accounts_pace(site):
+    member = await site.member("ada", premium="premium_career")
+    ada = await site.token(member)
+    await site.days_pass(30)
+    grace, alan = await strangers(site, 2)
+    until = site.town.now + timedelta(days=7)
+    await site.town.do(lambda tx: suspicions.slow(tx, member.id, until))
+
+    assert (await ada.writes(grace)).status_code == 201
+    assert (await ada.writes(alan)).json()["code"] == "sending_limit"
+    await site.days_pass(7)
+    assert (await ada.writes(alan)).status_code == 201
+
+
+async def test_the_operator_reads_suspicions_and_dismisses_them(site):
+    ada = await site.member("ada")
+    evidence = Evidence(Kind.LINKS, 12, ("c",), place="shop.example")
+    now = site.town.now
+    await site.town.do(lambda tx: suspicions.put(tx, ada.id, evidence, now, again=True))
+
+    (told,) = (await site.operator.get("/operator/suspicions")).json()["items"]
+    assert (told["member_id"], told["kind"], told["weight"]) == (ada.id, "links", 12)
+    assert (told["place"], told["conversations"]) == ("shop.example", ["c"])
+    assert (await site.operator.get("/operator/suspicions?kind=refunds")).json()["items"] == []
+    path = f"/operator/suspicions/{ada.id}"
+    for wrong in ("refunds", "weather"):
+        refused = await site.operator.post(f"{path}/{wrong}/dismiss")
+        assert (refused.status_code, refused.json()["code"]) == (404, "no_such_suspicion")
+    dismissed = await site.operator.post(f"{path}/links/dismiss")
+    assert (dismissed.status_code, dismissed.json()["dismissed_at"]) == (
+        200,
+        "2025-01-31T10:00:00Z",
+    )
+    assert (await site.operator.get("/operator/suspicions")).json()["items"] == []
+    log = (await site.operator.get("/operator/audit")).json()["items"]
+    assert (log[0]["action"], log[0]["detail"]) == ("suspicion.dismissed", {"kind": "links"})

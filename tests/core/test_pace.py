@@ -23,6 +23,7 @@ def test_an_account_is_new_until_its_days_are_over():
 
     assert pace.limit(timedelta(days=7) - MICROSECOND) == 30
     assert pace.limit(timedelta(days=7)) == 200
+    assert pace.limit(timedelta(days=70), slowed=True) == 30
 
 
 def test_the_oldest_leaves_the_window_before_one_more_may_begin():

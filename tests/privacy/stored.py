@@ -225,6 +225,8 @@ async def _refusals(life: Life) -> None:
     )
     life.plant("decisions", owner_id=zoe, measure="warning", ground="law")
     life.plant("complaints", owner_id=zoe, about="decision", outcome="stands")
+    life.plant("letter_sketches", owner_id=zoe)
+    life.plant("suspicions", owner_id=zoe, kind="links")
 
 
 async def _letters(life: Life) -> None:

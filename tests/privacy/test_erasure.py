@@ -23,6 +23,7 @@ CODES = {
     ("members", "theme"),
     ("members", "time_zone"),
     ("payment_contracts", "standing"),
+    ("suspicions", "kind"),
     ("payment_contracts", "prices"),
     ("payment_contracts", "problem"),
 }

@@ -34,6 +34,7 @@ class Party:
     # When the account was made; None is long ago.
     joined_at: datetime | None = None
     suspended: bool = False
+    slowed_until: datetime | None = None
 
     @property
     def reads(self) -> bool:

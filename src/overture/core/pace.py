@@ -16,15 +16,16 @@ WINDOW = timedelta(hours=24)
 class Pace:
     """How many letters to strangers a member may begin in any 24 hours; 0 for no such limit.
 
-    An account is new until it is `new_for` old.
+    An account is new until it is `new_for` old; whoever is slowed has a new account's pace.
     """
 
     daily: int = 200
     daily_new: int = 30
     new_for: timedelta = timedelta(days=7)
 
-    def limit(self, age: timedelta) -> int:
-        return self.daily_new if age < self.new_for else self.daily
+    def limit(self, age: timedelta, *, slowed: bool = False) -> int:
+        """`slowed`: of whom sends one letter to many, whatever the account's age."""
+        return self.daily_new if slowed or age < self.new_for else self.daily
 
     @property
     def most(self) -> int:

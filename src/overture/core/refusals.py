@@ -51,6 +51,7 @@ class Refusal(StrEnum):
     NO_SUCH_REPORT = "no_such_report"
     NO_SUCH_DECISION = "no_such_decision"
     NO_SUCH_COMPLAINT = "no_such_complaint"
+    NO_SUCH_SUSPICION = "no_such_suspicion"
     ALREADY_DECIDED = "already_decided"
     NOT_DECIDED_YET = "not_decided_yet"
     ALREADY_COMPLAINED = "already_complained"
@@ -152,6 +153,7 @@ _SENTENCES = {
     Refusal.NO_SUCH_REPORT: Sentence("There is no such report."),
     Refusal.NO_SUCH_DECISION: Sentence("There is no such decision."),
     Refusal.NO_SUCH_COMPLAINT: Sentence("There is no such complaint."),
+    Refusal.NO_SUCH_SUSPICION: Sentence("There is no such suspicion."),
     Refusal.ALREADY_DECIDED: Sentence("This was decided already."),
     Refusal.NOT_DECIDED_YET: Sentence("This report is not decided yet."),
     Refusal.ALREADY_COMPLAINED: Sentence("You have complained of this decision already."),

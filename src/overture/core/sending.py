@@ -272,7 +272,8 @@ class Desk:
             return found
         age = timedelta.max if writer.joined_at is None else self.now - writer.joined_at
         begun = self.begun_lately.get(writer.id, ())
-        free_at = next_at(begun, paced.pace.limit(age), paced.at)
+        slowed = writer.slowed_until is not None and writer.slowed_until > self.now
+        free_at = next_at(begun, paced.pace.limit(age, slowed=slowed), paced.at)
         if free_at is None:
             return found
         remedy = Remedy(RemedyKind.WAIT, at=free_at)

@@ -334,6 +334,8 @@ _ERASURE: Sequence[Any] = (
     where owner_id = %(member)s
     """,
     "update reports set snapshot = null where member_id = %(member)s",
+    "delete from letter_sketches where owner_id = %(member)s",
+    "delete from suspicions where owner_id = %(member)s",
     "update decisions set statement = '' where owner_id = %(member)s",
     "update complaints set text = '', answer = '' where owner_id = %(member)s",
     _DELETE_WITHDRAWN_MESSAGES,

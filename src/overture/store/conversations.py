@@ -21,9 +21,9 @@ from overture.store.db import Conflict, Tx, as_json, pipelined
 MEMBER_COLUMNS = """
     m.id, m.handle, m.name, m.time_zone, m.claimed, m.closed_at is not null, m.accept_inmail,
     m.open_profile, m.receipts_and_typing, m.premium_until, m.created_at,
-    m.suspended_at is not null
+    m.suspended_at is not null, m.slowed_until
 """
-MEMBER_COLUMNS_COUNT = 12
+MEMBER_COLUMNS_COUNT = 13
 CONVERSATION_COLUMNS = """
     c.id, c.owner_id, c.recipient_id, c.kind, c.channel, c.state, c.subject, c.started_at,
     c.last_activity_at, c.pool, c.refundable_until, c.response, c.responded_at, c.withdrawn_at,

@@ -6,17 +6,11 @@ turn what stands around it.
 
 import re
 from functools import lru_cache
-from typing import Any
 
-from linkify_it import LinkifyIt  # pyright: ignore[reportMissingTypeStubs]
 from markupsafe import Markup, escape
 
-# A name of a host without a scheme is a link too; a bare number or an unknown ending is none.
-_links: Any = LinkifyIt(options={"fuzzy_ip": False})
-_links.add("ftp:", None)
-_links.add("//", None)
-# Without any of these there is no link in a text.
-_PERHAPS = re.compile(r"://|@|\.\w", re.ASCII)
+from overture.actions.links import links
+
 _BLANK_LINES = re.compile(r"\n[ \t]*\n\s*")
 
 
@@ -38,7 +32,7 @@ def _paragraph(part: str) -> Markup:
 
 
 def _linked(part: str) -> Markup:
-    found = _links.match(part) if _PERHAPS.search(part) else None
+    found = links(part)
     if not found:
         return _lines(part)
     made, end = Markup(""), 0

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
+from overture.actions.links import places
 from overture.core import boxes, editing
 from overture.core.boxes import Later
 from overture.core.contact import Contact
@@ -72,6 +73,8 @@ class Bubble:
     may_edit: bool = False
     may_delete: bool = False
     raw: str | None = None
+    # Beneath a stranger's letter that leads elsewhere.
+    caution: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,12 +331,27 @@ def _bubble(
         deleted=deleted,
         edited="" if edited_at is None else words.moment(edited_at),
         files=message.files,
+        caution=_caution(words, o, message) if is_letter and not deleted else "",
         letter=is_letter,
     )
 
 
 def _photo(o: Opened, message: Message) -> str | None:
     return o.line.photo if message.sender == o.line.counterpart_id else None
+
+
+def _caution(words: Words, o: Opened, message: Message) -> str:
+    """Where a letter leads that waits for its reader's answer, and whose writer they do not know."""
+    if o.line.state is not State.PENDING or message.sender == o.me.id or o.pair.connected:
+        return ""
+    found = places(message.body)
+    if not found:
+        return ""
+    sentence = words.gettext(
+        "This letter leads to %(places)s, and its writer is not among your connections. Look twice "
+        "before you follow it."
+    )
+    return sentence % {"places": ", ".join(found)}
 
 
 def _stand_together(before: Message, message: Message, o: Opened) -> bool:
