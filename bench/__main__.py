@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import delivery, http, jobs, pages, reads, sends, start, streams
+from bench import delivery, http, jobs, pages, reads, sends, start, streams, unavailable
 
 BENCHMARKS = {
     "sends": sends.main,
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "streams": streams.main,
     "delivery": delivery.main,
     "jobs": jobs.main,
+    "unavailable": unavailable.main,
 }
 
 

@@ -13,7 +13,9 @@ from overture.core.ids import ConversationId, MemberId, MessageId
 from overture.core.policy import Outcome
 from overture.core.sending import Done, Event, Respond, Start, Withdraw, Write
 from overture.live import hub as hubs
+from overture.live import stream as streams
 from overture.live.hub import End, Hub, TooManyStreams
+from overture.live.stream import Piece
 from overture.live.told import (
     ConversationTold,
     CreditsTold,
@@ -119,6 +121,34 @@ async def test_typing_reaches_the_other_side_alone_and_is_in_no_outbox(town, hub
 async def numbered(town: Town, member: MemberId, pool: str) -> None:
     event = Event(member, "credits.changed", town.now, {"pool": pool, "balance": 1})
     await town.do(lambda tx: tell(tx, [event]))
+
+
+async def test_what_a_reader_may_not_see_is_no_sign_of_life_either(town, hub):
+    ada, grace = await pair(town)
+    conversation, message = await letter(town, ada, grace)
+    stream, looked = await hub.subscribe(ada, after=None), asyncio.Event()
+
+    async def render(told) -> list[Piece]:
+        looked.set()
+        return [Piece("credits", "{}") for _, each in told if isinstance(each, CreditsTold)]
+
+    async def allowed() -> bool:
+        return True
+
+    chunks = streams._chunks(streams.Stream(stream, render, allowed))
+    assert (await anext(chunks)).startswith(b"retry: ")
+    chunk = asyncio.create_task(anext(chunks))
+    await town.do(lambda tx: inbox.read(tx, grace, conversation, message, town.now))
+    async with asyncio.timeout(PATIENCE):
+        await looked.wait()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not chunk.done()
+
+    await town.chooses(ada, "sales_navigator", "sales_navigator_core")
+    async with asyncio.timeout(PATIENCE):
+        assert b"event: credits" in await chunk
+    await chunks.aclose()
 
 
 async def test_an_event_whose_transaction_commits_late_is_told_then(town, hub, database_url):

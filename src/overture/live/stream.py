@@ -97,19 +97,26 @@ async def _chunks(stream: Stream) -> AsyncGenerator[bytes]:
     retry = b"retry: %d\n" % random.randint(500, 2500)  # noqa: S311
     began_at = stream.subscription.began_at
     yield retry + (b"\n" if began_at is None else b"id: %d\n\n" % began_at)
-    while (batch := await stream.subscription.next(HEARTBEAT_SECONDS)) is not None:
+    beat_at = clock() + HEARTBEAT_SECONDS
+    while (batch := await stream.subscription.next(max(beat_at - clock(), 0))) is not None:
         if clock() - checked_at >= CHECK_SECONDS:
             checked_at = clock()
             if not await stream.allowed():
                 stream.subscription.end(End.REVOKED)
                 break
-        yield await _chunk(batch, stream.render)
+        chunk = await _chunk(batch, stream.render)
+        # Of what the reader may not see they do not even learn that it happened: nothing is sent, and
+        # the heart beats when it would have.
+        if chunk is None and clock() < beat_at:
+            continue
+        beat_at = clock() + HEARTBEAT_SECONDS
+        yield b": \nid: %d\n\n" % batch.position if chunk is None else chunk
     if stream.subscription.ended is End.REVOKED:
         yield event(Piece("bye", "{}"), None)
 
 
-async def _chunk(batch: Batch, render: Render) -> bytes:
-    """A batch in one; its last block says the position."""
+async def _chunk(batch: Batch, render: Render) -> bytes | None:
+    """A batch in one; its last block says the position. None where there is nothing to tell."""
     pieces = [Piece("reset", "{}")] if batch.anew else []
     if batch.events:
         pieces += await render(batch.events)
@@ -117,10 +124,9 @@ async def _chunk(batch: Batch, render: Render) -> bytes:
         event(each, None if each.number is None else min(each.number, batch.position))
         for each in pieces[:-1]
     ]
-    if pieces:
-        blocks.append(event(pieces[-1], batch.position))
-    else:
-        blocks.append(b": \nid: %d\n\n" % batch.position)
+    if not pieces:
+        return None
+    blocks.append(event(pieces[-1], batch.position))
     return b"".join(blocks)
 
 
