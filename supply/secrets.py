@@ -12,7 +12,11 @@ from pathlib import Path
 from supply.packages import ROOT
 
 RULES: Mapping[str, re.Pattern[str]] = {
-    "a private key": re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY( BLOCK)?-----\s*\S"),
+    # On a line of its own as in a file, or with what follows as in a string.
+    "a private key": re.compile(
+        r"(?:^\s*-----BEGIN (?:[A-Z]+ )*PRIVATE KEY( BLOCK)?-----\s*$)"
+        r"|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY( BLOCK)?-----(?:\\n)?[A-Za-z0-9+/]"
+    ),
     "a key of AWS": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
     "a token of GitHub": re.compile(r"\b(?:gh[pousr]_\w{36}|github_pat_\w{60,})"),
     "a token of GitLab": re.compile(r"\bglpat-[\w-]{20}"),

@@ -82,10 +82,16 @@ def test_a_secret_in_a_file_is_found(secret: str):
     assert list(secrets_in(f"x = {secret}  # {MARK}: made up\n")) == []
 
 
+def test_a_key_in_a_file_of_its_own_is_found():
+    head = "-----BEGIN RSA PRIVATE " + "KEY-----"
+
+    assert list(secrets_in(f"{head}\nMIIEvQIBADANBg\n")) == [(1, "a private key")]
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        "-----BEGIN PRIVATE KEY-----",
+        "a file that begins with '-----BEGIN PRIVATE KEY-----' is one",
         "password = forms.password(text)",
         "postgresql://user@host/database",
         "https://example.org/?token=…",
