@@ -24,7 +24,7 @@ EndpointId = NewType("EndpointId", str)
 
 def made_at(id: str) -> datetime:
     """When an id was made, by the real clock of the edge: a UUIDv7 begins with the milliseconds."""
-    return _EPOCH + timedelta(milliseconds=UUID(id).int >> 80)
+    return _EPOCH + timedelta(milliseconds=int(id[:8] + id[9:13], 16))
 
 
 def first_of(at: datetime) -> str:

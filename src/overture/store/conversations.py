@@ -101,7 +101,9 @@ async def facts(
         (_OWN_ROWS, params),
     ]
     if paced:
-        statements.append((_BEGUN_LATELY, (as_json(_paced_rows(paced)),)))
+        since = min(each.at for each in paced.values()) - WINDOW
+        most = max(each.pace.most for each in paced.values())
+        statements.append((_BEGUN_LATELY, (list(paced), first_of(since), most)))
     cursors = await pipelined(tx, statements)
     members, pairs, conversations, accounts, free_sends, rows = cursors[:6]
     desk = Desk(
@@ -124,7 +126,7 @@ async def facts(
     desk.file_space = dict(loaded.file_space)
     if paced:
         for viewer, begun in await cursors[6].fetchall():
-            desk.begun_lately[viewer] = [made_at(each) for each in begun]
+            desk.begun_lately.setdefault(viewer, []).append(made_at(begun))
     for each in desk.conversations.values():
         loaded.conversations[each.id] = (each.messages, each.state)
         if each.recipient is not None:
@@ -140,13 +142,6 @@ async def facts(
     if deciding and any(_lacks_account(each, loaded) for each in desk.conversations.values()):
         raise Conflict
     return loaded
-
-
-def _paced_rows(paced: Mapping[MemberId, Paced]) -> list[dict[str, object]]:
-    return [
-        {"viewer": viewer, "since": first_of(each.at - WINDOW), "most": each.pace.most}
-        for viewer, each in paced.items()
-    ]
 
 
 def _lacks_account(each: Conversation, loaded: Loaded) -> bool:
@@ -434,14 +429,15 @@ _OPEN_PROFILE_SENDS = f"""
 """
 # An id tells when it was made, so that the letters of a day lie side by side in the key.
 _BEGUN_LATELY = """
-    select p.viewer, array(
-        select c.id
+    select c.owner_id, c.id
+    from unnest(%s::uuid[]) as p (viewer)
+    cross join lateral (
+        select c.owner_id, c.id
         from conversations c
-        where c.owner_id = p.viewer and c.id >= p.since and c.kind = 'inmail'
+        where c.owner_id = p.viewer and c.id >= %s::uuid and c.kind = 'inmail'
         order by c.id desc
-        limit p.most
-    )
-    from json_to_recordset(%s) as p (viewer uuid, since uuid, most integer)
+        limit %s
+    ) c
 """
 _OWN_ROWS = f"""
     {_ASKED}

@@ -193,8 +193,7 @@ _REACHED = """
         m.silent_kinds, m.suspended_at is not null
     from members m
     join accounts a on a.member_id = m.id
-    where m.id = any (%s) and m.closed_at is null and m.suspended_at is null
-        and a.verified_at is not null
+    where m.id = any (%s) and m.closed_at is null and a.verified_at is not null
         and not exists (
             select from failing_addresses f
             where f.member_id = m.id and f.address = a.email)
