@@ -255,7 +255,6 @@ async def live_alike(place: Place, acts: list[Any], at_last: str, hides: str) ->
             for each in secretly:
                 if not await pairs[0].shows(each):
                     await pairs[0].does_secretly(each)
-            # What was read while it was hidden may be seen once it is not; what is hidden, now.
         notices = list(heard.notifies(timeout=0.01))
     assert not notices, "typing was told"
     shown = [("open", await pairs[0].shown()), ("closed", await pairs[1].shown())]
@@ -266,6 +265,27 @@ async def live_alike(place: Place, acts: list[Any], at_last: str, hides: str) ->
 def test_where_both_want_it_the_other_is_shown_it(stage):
     runner, place = stage
     runner.run(shown_where_wanted(place))
+
+
+def test_what_was_read_in_silence_is_not_told_afterwards(stage):
+    runner, place = stage
+    runner.run(silent_for_good(place))
+
+
+async def silent_for_good(place: Place) -> None:
+    pairs = [await two_in(place, open=True), await two_in(place, open=False)]
+    for act in ("accepts", "ada writes", "grace off"):
+        for pair in pairs:
+            await pair.does(act)
+    await pairs[0].does_secretly("reads")
+    for pair in pairs:
+        await pair.does("grace on")
+    all_alike([("open", await pairs[0].shown()), ("closed", await pairs[1].shown())])
+
+    # What is read from now on is told, with all before it.
+    await pairs[0].does("ada writes")
+    await pairs[0].does_secretly("reads")
+    assert '"seen_up_to":"ID"' in (await pairs[0].shown())["/conversations/ID"][2]
 
 
 async def shown_where_wanted(place: Place) -> None:

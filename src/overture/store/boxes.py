@@ -506,7 +506,8 @@ _PEOPLE: LiteralString = f"""
 _ME = MEMBER_COLUMNS.replace("m.", "me.")
 _COUNTERPART = MEMBER_COLUMNS
 _HEAD: LiteralString = f"""
-    select {_LINE_COLUMNS}, i.read_number, other.read_number, other.read_at,
+    select {_LINE_COLUMNS}, i.read_number,
+        coalesce(other.told_number, other.read_number), other.read_at,
         exists (select from connections k
             where k.owner_id = i.owner_id and k.member_id = i.counterpart_id),
         exists (select from blocks b

@@ -538,6 +538,8 @@ _DELIVER = f"""
             when excluded.read_number > 0 then excluded.unread
             else i.unread + excluded.unread end,
         read_number = greatest(i.read_number, excluded.read_number),
+        -- Who writes here has read what stands before it.
+        told_number = case when excluded.read_number > 0 then null else i.told_number end,
         pending_since = excluded.pending_since,
         credits = excluded.credits,
         expires_refund_at = excluded.expires_refund_at,

@@ -241,9 +241,9 @@ _CONVERSATIONS = """
     select i.conversation_id as id, i.kind, i.state, i.subject, i.begun as begun_by_me,
         i.counterpart_id as with_id, i.counterpart_handle as with_handle,
         i.counterpart_name as with_name, i.participants, i.box, i.focused, i.starred, i.muted,
-        i.snoozed_until, i.unread, i.marked_unread, i.read_number, i.read_at, i.pending_since,
-        i.reminded_at, c.started_at, i.last_activity_at, c.channel, c.response, c.responded_at,
-        c.withdrawn_at, i.credits, case when i.begun then c.pool end as pool,
+        i.snoozed_until, i.unread, i.marked_unread, i.read_number, i.read_at, i.told_number,
+        i.pending_since, i.reminded_at, c.started_at, i.last_activity_at, c.channel, c.response,
+        c.responded_at, c.withdrawn_at, i.credits, case when i.begun then c.pool end as pool,
         case when i.begun then c.refundable_until end as refundable_until, i.expires_refund_at,
         i.refund
     from inbox i

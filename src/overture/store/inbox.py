@@ -432,7 +432,8 @@ _ONE = f"""
     left join inbox other on other.owner_id = i.counterpart_id
         and other.conversation_id = i.conversation_id
     left join messages seen on seen.owner_id = i.home_id
-        and seen.conversation_id = i.conversation_id and seen.number = other.read_number
+        and seen.conversation_id = i.conversation_id
+        and seen.number = coalesce(other.told_number, other.read_number)
     where i.owner_id = %(viewer)s and i.conversation_id = %(id)s
 """
 _HOLD = """
@@ -463,7 +464,12 @@ _NUMBER_OF = """
 _MARK_READ = """
     update inbox i
     set read_number = greatest(i.read_number, %(number)s),
-        read_at = case when i.read_number < %(number)s then %(now)s else i.read_at end,
+        read_at = case
+            when i.read_number < %(number)s and me.receipts_and_typing then %(now)s
+            else i.read_at end,
+        told_number = case
+            when i.read_number >= %(number)s then i.told_number
+            when not me.receipts_and_typing then coalesce(i.told_number, i.read_number) end,
         marked_unread = false,
         snoozed_until = case when i.snoozed_until > %(now)s then i.snoozed_until end,
         unread = case when i.read_number < %(number)s then (
@@ -473,7 +479,8 @@ _MARK_READ = """
                 and m.number > %(number)s and m.sender_id is distinct from i.owner_id
                 and m.deleted_at is null
         ) else i.unread end
-    where i.owner_id = %(viewer)s and i.conversation_id = %(id)s
+    from members me
+    where me.id = i.owner_id and i.owner_id = %(viewer)s and i.conversation_id = %(id)s
         and (i.read_number < %(number)s or i.marked_unread or i.snoozed_until <= %(now)s)
     returning i.unread
 """
