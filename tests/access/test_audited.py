@@ -20,10 +20,11 @@ UNCHANGED = {
     # To where it stands; tests/api/test_framework.py moves it.
     "PUT /operator/clock",
 }
-# What is refused in this world. What they note is shown by the tests of decisions, webhooks, payments.
+# What is refused in this world. What they note is shown by the tests of each.
 REFUSED = {
     "POST /operator/webhooks/{endpoint_id}/deliveries/{delivery_id}/replay",
     "POST /operator/suspensions/{member_id}/lift",
+    "POST /operator/suspicions/{member_id}/{kind}/dismiss",
     "PUT /operator/payments/customers/{customer}",
 }
 
