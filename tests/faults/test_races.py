@@ -329,6 +329,44 @@ async def test_inmails_that_cross_become_one_inmail_and_its_response(ground: Gro
         assert await ground.is_sound()
 
 
+async def test_a_letter_beside_one_that_is_answered_at_once_costs_nothing(ground: Ground) -> None:
+    """Two cross in one batch, while another server takes a second letter of the one, out of another
+    pool: it is in time for the open conversation."""
+    plans = {"premium": "premium_career", "sales_navigator": "sales_navigator_core"}
+    ada, grace = await ground.crowd(2, **plans)
+    crossed, commit = asyncio.Event(), asyncio.Event()
+
+    def starts(one: MemberId, other: MemberId, pool: str) -> Ask:
+        here, message = ConversationId(ids.new()), MessageId(ids.new())
+        return Ask(Start(one, other, here, message, "May I ask you?", pool=pool))
+
+    async def crosses_slowly(tx: Tx) -> None:
+        asks = [starts(ada, grace, "premium"), starts(grace, ada, "premium")]
+        done = await conversations.act(tx, asks, real_now(), ground.book)
+        assert all(isinstance(each, Done) for each in done)
+        crossed.set()
+        await commit.wait()
+
+    async def sends(tx: Tx) -> object:
+        asks = [starts(ada, grace, "sales_navigator")]
+        return (await conversations.act(tx, asks, real_now(), ground.book))[0]
+
+    crossing = asyncio.create_task(ground.db.writing(crosses_slowly))
+    await crossed.wait()
+    sending = asyncio.create_task(ground.db.writing(sends))
+    await asyncio.wait([sending], timeout=0.3)
+    commit.set()
+    await crossing
+    sent = await sending
+
+    assert isinstance(sent, Done)
+    assert (sent.created, sent.charge and sent.charge.credits) == (False, 0)
+    assert await ground.rows(
+        "select state, messages from conversations where owner_id in (%s, %s)", ada, grace
+    ) == [("accepted", 3)]
+    assert await ground.is_sound()
+
+
 # Limits, accounts that close, connections, blocks ------------------------------------------------
 
 

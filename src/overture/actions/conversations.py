@@ -39,6 +39,16 @@ async def act(
     A request that was carried out before is answered with what was kept of it. Nothing is kept of a
     refusal, so that the key is free again.
     """
+    answers: list[Answer | Kept | KeyReused] = []
+    while len(answers) < len(asks):
+        answers += await _act(tx, asks[len(answers) :], now, book)
+    return answers
+
+
+async def _act(
+    tx: Tx, asks: Sequence[Ask], now: datetime, book: PolicyBook
+) -> list[Answer | Kept | KeyReused]:
+    """Carries out the first of these, until one goes on with what another of them began."""
     commands = [ask.command for ask in asks]
     blocks = any(isinstance(command, Respond) and command.block for command in commands)
     loaded = await store.facts(
@@ -55,13 +65,20 @@ async def act(
     known = await kept(tx, [ask.once for ask in asks if ask.once is not None])
     answers: list[Answer | Kept | KeyReused] = []
     to_keep: list[tuple[Once, Kept]] = []
+    begun: set[frozenset[MemberId]] = set()
     for ask in asks:
+        # A letter is stored as one that waits before it is answered, so that a second one between the
+        # two, which another server carries out at the same time, meets it.
+        if isinstance(ask.command, Start) and _pair(ask.command) in begun:
+            break
         once = ask.once
         if once is not None and (before := known.get(once.scope)) is not None:
             answers.append(before if before.fingerprint == once.fingerprint else KeyReused())
             continue
         answer = loaded.desk.decide(ask.command)
         answers.append(answer)
+        if isinstance(ask.command, Start) and isinstance(answer, Done) and answer.created:
+            begun.add(_pair(ask.command))
         if once is not None and ask.render is not None and isinstance(answer, Done):
             status, body = ask.render(answer)
             known[once.scope] = Kept(status, body, once.fingerprint)
@@ -69,6 +86,10 @@ async def act(
     await store.record(tx, loaded)
     await keep(tx, to_keep)
     return answers
+
+
+def _pair(command: Start) -> frozenset[MemberId]:
+    return frozenset((command.viewer, command.to))
 
 
 async def preview(

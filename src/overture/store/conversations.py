@@ -180,10 +180,27 @@ async def record(tx: Tx, loaded: Loaded) -> None:
     for row in files.file_rows(made):
         statements.append((files.INSERT_FILE, row))
         expected.append(1)
+    if made.begun:
+        # Last: whoever wrote of the same two at the same time was waited for by then.
+        statements.append((_BETWEEN, (as_json(_pair_rows(made)),)))
+        expected.append(-1)
     cursors = await pipelined(tx, statements)
     for cursor, count in zip(cursors, expected, strict=True):
         if count not in (-1, cursor.rowcount):
             raise Conflict
+    if made.begun:
+        for writer, other, found, state in await cursors[-1].fetchall():
+            if State(state) is not _states_between(loaded.desk, writer, other).get(found):
+                raise Conflict
+
+
+def _pair_rows(made: Record) -> list[dict[str, object]]:
+    return [{"owner_id": c.sender, "other_id": c.recipient} for c in made.begun.values()]
+
+
+def _states_between(desk: Desk, writer: MemberId, other: MemberId) -> dict[ConversationId, State]:
+    """What was decided on, with what was decided since."""
+    return {each.id: each.state for each in desk.pairs[writer, other].conversations}
 
 
 def party(row: Sequence[Any]) -> Party:
@@ -486,6 +503,12 @@ _INSERT_CONVERSATIONS = f"""
         r.started_at, r.pool, r.refundable_until, r.response, r.responded_at, r.withdrawn_at,
         r.last_activity_at, r.recipient_wrote_at, r.sender_wrote_at, r.messages
     from json_to_recordset(%s) as {_CONVERSATION_RECORD}
+"""
+# A letter is begun where nothing else lies between two members that would make it free, or forbid it.
+_BETWEEN = """
+    select i.owner_id, i.counterpart_id, i.conversation_id, i.state
+    from json_to_recordset(%s) as r (owner_id uuid, other_id uuid)
+    join inbox i on i.owner_id = r.owner_id and i.counterpart_id = r.other_id
 """
 # A number that is taken means that the row it follows from had moved on. To be counted and tried
 # again like the others: an error would cost the connection.
