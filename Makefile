@@ -2,7 +2,7 @@
 
 bin := .venv/bin
 
-.PHONY: help setup demo test test-here test-browser browser shots check check-format check-lint check-types check-floors check-licences check-secrets fix bench words lock soak year licences secrets sbom audit
+.PHONY: help setup demo test test-here test-browser browser shots check check-format check-lint check-types check-floors check-licences check-secrets fix bench words lock soak simulation year licences secrets sbom audit
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ browser: setup
 soak: setup ## play 10,000 lives of members instead of the tests' 200; RUNS= for another number
 	OVERTURE_MACHINE_RUNS=$(or $(RUNS),10000) $(bin)/python -m pytest -o faulthandler_timeout=0 \
 	  tests/actions/test_state_machine.py $(ARGS)
+
+simulation: setup ## play seeds of the simulation: ARGS="--seeds 1000", "--seed 41 --seeds 1", --mistakes
+	$(bin)/python -m tests.simulation $(ARGS)
 
 year: setup ## play a year of 10,000 members, and hold every reminder against the rules; MEMBERS= for fewer
 	$(bin)/python -m tests.jobs.year --members $(or $(MEMBERS),10000) $(ARGS)
