@@ -250,11 +250,16 @@ async def live_alike(place: Place, acts: list[Any], at_last: str, hides: str) ->
     with psycopg.connect(place.site.db.url, autocommit=True) as heard:
         heard.execute(f"listen {live.TYPING}")
         for act, secretly in [("looks in", [at_last]), *acts, (hides, [at_last])]:
+            # While the letter waits the rules hide it without a preference.
+            told = act != hides or await pairs[0].shows("reads")
             for pair in pairs:
-                await pair.does(act)
+                await pair.does(act if told else "looks in")
             for each in secretly:
                 if not await pairs[0].shows(each):
                     await pairs[0].does_secretly(each)
+        if await pairs[0].shows("is here"):
+            # Whoever is here once it may be seen, is seen.
+            await place.town.do(lambda tx: tx.execute("delete from presence"))
         notices = list(heard.notifies(timeout=0.01))
     assert not notices, "typing was told"
     shown = [("open", await pairs[0].shown()), ("closed", await pairs[1].shown())]
