@@ -24,24 +24,28 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing as closed_after
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import msgspec
+import psycopg
 import uvloop
 
 from overture import ids
-from overture.actions import closing, ledger, members, network
+from overture.actions import closing, ledger, members, network, subscriptions
 from overture.actions.conversations import Ask, act
+from overture.app import opened_database
+from overture.core.conversations import State
 from overture.core.ids import ConversationId, MemberId, MessageId
 from overture.core.policy import Outcome
 from overture.core.refusals import Refusal
 from overture.core.reminders import due_at
-from overture.core.sending import Done, Respond, Withdraw, Write
+from overture.core.sending import Done, Respond, Start, Withdraw, Write
 from overture.jobs.runner import Runner
 from overture.store import installation
-from overture.store.db import WORK_OPTIONS, Database, all_rows
+from overture.store.db import WORK_OPTIONS, Tx, all_rows
 from tests import databases
-from tests.cast import SIGN_UP, Town, policy
+from tests.cast import SIGN_UP, Town, town_in
 from tests.work import runner_in
 
 # Where people live, and where clocks do as they please: half and quarter hours, shifts of half an hour,
@@ -66,6 +70,12 @@ FATES = {
     "answers": 34, "declines": 8, "writes": 8, "withdraws": 7, "blocks": 5, "is_blocked": 4,
     "opts_out": 5, "connects": 6, "leaves": 1, "moves": 7,
 }  # fmt: skip
+# Letters that are sent at one instant, as the lanes gather them, by so many members each.
+SENDS_AT_ONCE_MAX = 10
+MEMBERS_FOR_EACH = 50
+# What becomes of letters happens once an hour, and then all of that hour. Reminders come 48 hours after
+# their letters or when a morning begins, and so just before or after, but never at this instant.
+HAPPENS_AT = timedelta(minutes=17, seconds=23, microseconds=389)
 # After some of them it is undone again, perhaps before the reminder is due.
 UNDONE = {"blocks": 0.5, "is_blocked": 0.5, "opts_out": 0.9, "connects": 0.4}
 
@@ -143,15 +153,21 @@ class Year:
         self, people: int, days: float, letters: int, progress: Callable[[float], None]
     ) -> None:
         await self.town.do(lambda tx: installation.set_test_clock(tx, SIGN_UP))
-        await self._sign_up(people, hours=min(240, int(days * 4)))
+        await self._sign_up(people, hours=min(120, int(days * 4)))
         end = SIGN_UP + timedelta(days=days)
-        for _ in range(letters):
-            self._at(self._some_instant(self.town.now, end - timedelta(days=4)), self._sends)
+        at_once = max(1, min(SENDS_AT_ONCE_MAX, people // MEMBERS_FOR_EACH))
+        for first in range(0, letters, at_once):
+            count = min(at_once, letters - first)
+            self._at(
+                self._some_instant(self.town.now, end - timedelta(days=4)),
+                partial(self._send, count),
+            )
         while self._agenda:
             happening = heapq.heappop(self._agenda)
             if happening.at >= end:
                 break
-            await self._until(happening.at)
+            if happening.at > self.town.now:
+                await self._until(happening.at)
             await happening.carry_out()
             progress((happening.at - SIGN_UP) / (end - SIGN_UP))
         await self._until(end)
@@ -174,13 +190,24 @@ class Year:
         chosen = sorted(self.chance.randrange(hours) for _ in range(people))
         for hour, group in itertools.groupby(chosen):
             await self._until(SIGN_UP + timedelta(hours=hour))
-            for _ in group:
-                zone = self.chance.choice(ZONES)
-                number = len(self.people)
-                plans = dict(PLANS[number % len(PLANS) :][:1])
-                member = await self.town.member(f"member-{number}", **plans)
-                await self._lives_in(member, zone)
-                self.people.append(Person(member, History.of(zone), History.of(True)))
+            joined = await self.town.db.writing(partial(self._join, count=len(list(group))))
+            self.people += joined
+
+    async def _join(self, tx: Tx, count: int) -> list[Person]:
+        joined: list[Person] = []
+        for number in range(len(self.people), len(self.people) + count):
+            zone = self.chance.choice(ZONES)
+            handle = f"member-{number}"
+            new = members.NewMember(MemberId(ids.new()), handle, handle.title(), time_zone=zone)
+            made = await members.create(tx, new, self.town.now)
+            assert isinstance(made, members.Profile), made
+            pool, plan = PLANS[number % len(PLANS)]
+            chosen = await subscriptions.choose(
+                tx, new.id, pool, plan, now=self.town.now, book=self.town.book
+            )
+            assert isinstance(chosen, subscriptions.SubscriptionChange), chosen
+            joined.append(Person(new.id, History.of(zone), History.of(True)))
+        return joined
 
     async def _lives_in(self, member: MemberId, zone: str) -> None:
         change = members.ProfileChanges(time_zone=zone)
@@ -189,29 +216,50 @@ class Year:
     def _at(self, instant: datetime, carry_out: Callable[[], Awaitable[None]]) -> None:
         heapq.heappush(self._agenda, Happening(instant, next(self._numbers), carry_out))
 
+    def _after(self, hours: float, carry_out: Callable[[], Awaitable[None]]) -> None:
+        """When it next happens that what becomes of letters does, after so many hours."""
+        past = self.town.now + timedelta(hours=hours) - SIGN_UP - HAPPENS_AT
+        self._at(SIGN_UP + HAPPENS_AT + timedelta(hours=past // timedelta(hours=1) + 1), carry_out)
+
     def _some_instant(self, first: datetime, last: datetime) -> datetime:
         """To the microsecond, so that nothing happens at the very instant of a reminder."""
         return first + (last - first) * self.chance.random()
 
-    async def _sends(self) -> None:
-        sender, recipient = self.chance.sample(self.people, 2)
-        if sender.closed_at or recipient.closed_at:
-            self.counts["not sent"] += 1
-            return
-        conversation = await self.town.sends(sender.id, recipient.id)
-        if isinstance(conversation, Refusal):
-            self.counts["not sent"] += 1
-            return
-        state = await self.town.look(
-            lambda tx: all_rows(
-                tx, "select state from conversations where id = %s", (conversation,)
+    async def _send(self, count: int) -> None:
+        chosen = self.chance.sample(self.people, 2 * count)
+        pairs = [
+            (sender, recipient)
+            for sender, recipient in zip(chosen[:count], chosen[count:], strict=True)
+            if not (sender.closed_at or recipient.closed_at)
+        ]
+        self.counts["not sent"] += count - len(pairs)
+        asks = [
+            Ask(
+                Start(
+                    sender.id,
+                    recipient.id,
+                    ConversationId(ids.new()),
+                    MessageId(ids.new()),
+                    "May I ask you something?",
+                )
             )
+            for sender, recipient in pairs
+        ]
+        answers = await self.town.db.writing(
+            lambda tx: act(tx, asks, self.town.now, self.town.book)
         )
-        if state != [("pending",)]:
-            # An answer to a letter of theirs, or a line in an open conversation.
-            self._ends(conversation, "answered")
-            return
-        sent = self.sent[conversation] = Sent(conversation, sender, recipient, self.town.now)
+        for (sender, recipient), answer in zip(pairs, answers, strict=True):
+            if not isinstance(answer, Done):
+                self.counts["not sent"] += 1
+            elif answer.conversation.state is not State.PENDING:
+                # An answer to a letter of theirs, or a line in an open conversation.
+                self._ends(answer.conversation.id, "answered")
+            elif answer.conversation.id not in self.sent:
+                # Else a line more to a letter that waits, as those who are connected may write.
+                self._is_sent(Sent(answer.conversation.id, sender, recipient, self.town.now))
+
+    def _is_sent(self, sent: Sent) -> None:
+        self.sent[sent.id] = sent
         rest = 100 - sum(self.fates.values())
         fate = self.chance.choices([*self.fates, ""], [*self.fates.values(), rest])[0]
         if fate:
@@ -219,8 +267,7 @@ class Year:
             hours = self.chance.choice(
                 [self.chance.uniform(0, 72), self.chance.expovariate(1 / 60)]
             )
-            at = self.town.now + timedelta(hours=hours)
-            self._at(at, lambda: getattr(self, f"_{fate}")(sent))
+            self._after(hours, lambda: getattr(self, f"_{fate}")(sent))
 
     def _ends(self, conversation: ConversationId, how: str) -> None:
         sent = self.sent.get(conversation)
@@ -332,7 +379,7 @@ class Year:
     def _perhaps_undone(self, what: str, undo: Callable[[], Awaitable[None]]) -> None:
         if self.chance.random() < UNDONE[what]:
             hours = self.chance.choice([self.chance.uniform(0, 24), self.chance.uniform(0, 400)])
-            self._at(self.town.now + timedelta(hours=hours), undo)
+            self._after(hours, undo)
 
     # Checking ---------------------------------------------------------------------------------------
 
@@ -398,8 +445,10 @@ class Year:
     async def damage(self) -> list[str]:
         """What is wrong elsewhere: with the books, with what is told of credits, with what is left."""
         verified = await self.town.look(lambda tx: ledger.verify(tx, self.town.now, self.town.book))
-        left = await self.town.look(lambda tx: all_rows(tx, _LEFT, (self.town.now,)))
-        grants = await self.town.look(lambda tx: all_rows(tx, _GRANTS))
+        # Over whole tables, which the town's connections are not for.
+        async with await psycopg.AsyncConnection.connect(self.town.db.url) as whole:
+            left = await (await whole.execute(_LEFT, (self.town.now,))).fetchall()
+            grants = await (await whole.execute(_GRANTS)).fetchall()
         return [
             *(f"Ledger: {each.sentence}" for each in verified.discrepancies),
             *(f"Left in {queue}: {count} jobs." for queue, count in left),
@@ -472,16 +521,16 @@ async def played(
     progress: Callable[[float], None] = lambda share: None,
 ) -> Year:
     """A year, or less of it, in a fresh database."""
-    # As the server's own runner is connected.
-    db = await Database.open(url, connections=4, options=WORK_OPTIONS)
-    try:
-        town = Town(db, policy("seed"))
-        year = Year(town, runner_in(town), random.Random(seed), fates)
+    # As the server and its runner are connected.
+    async with (
+        town_in(url) as town,
+        opened_database(url, connections=4, options=WORK_OPTIONS) as at_work,
+    ):
+        runner = runner_in(Town(at_work, town.book))
+        year = Year(town, runner, random.Random(seed), fates)
         await year.play(people, days, letters, progress)
         year.counts["things wrong elsewhere"] = len(await year.damage())
         return year
-    finally:
-        await db.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
