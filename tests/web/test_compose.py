@@ -395,7 +395,7 @@ async def test_too_many_at_once_are_slowed_down_and_kept(
 async def test_whoever_began_as_many_as_a_day_allows_is_told_before_they_write(
     place: Site, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(Pace, "limit", lambda self, age: 1)
+    monkeypatch.setattr(Pace, "limit", lambda self, age, *, slowed: 1)
     ada = await place.member("ada", **CAREER)
     await place.member("grace", **CAREER)
     await place.member("alan", **CAREER)
