@@ -51,6 +51,8 @@ REST_MAX_SECONDS = 0.5
 # while only.
 TURN_SECONDS = 5
 FEW = 20
+# What begins at once takes turns at once, between two requests.
+BEGUN_TOGETHER = 4
 # What of the time of this process something on the outside takes, about: waiting for it takes none.
 OUTSIDE_SECONDS = 0.0005
 # A queue in which everything fails rests before more of it is tried.
@@ -292,6 +294,8 @@ class Runner:
         try:
             while True:
                 free = 0 if self._rests_now(name) else queue.at_once - len(under_way)
+                if gives_way and self.busy():
+                    free = min(free, BEGUN_TOGETHER)
                 began = loop.time()
                 try:
                     claimed = await self._next(name, queue, became, free)
