@@ -411,12 +411,12 @@ async def test_a_worker_sees_that_somebody_is_answered_but_not_what_other_worker
     async def look(tx: Tx) -> bool:
         return await db.reading(jobs.somebody_asks)
 
-    answered = await worked.town.db.writing(look)
-    worked_on = await db.writing(look)
+    assert await worked.town.db.writing(look)
+    # Its own transaction is one of a worker's. The town's connections end what they were at.
+    async with asyncio.timeout(30):
+        while await db.writing(look):  # noqa: ASYNC110  PostgreSQL tells nobody
+            await asyncio.sleep(0.01)
     await db.close()
-
-    assert answered
-    assert not worked_on
 
 
 async def test_a_members_work_is_done_in_order_where_it_matters(worked: Worked):
