@@ -34,7 +34,7 @@ def database_url(databases: _databases.Databases) -> Iterator[str]:
     """A database of this test's own, with Overture's schema and nothing in it."""
     url = databases.fresh()
     yield url
-    databases.drop(url)
+    databases.take_back(url)
 
 
 @pytest.fixture
