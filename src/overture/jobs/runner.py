@@ -50,7 +50,7 @@ REST_MAX_SECONDS = 0.5
 # Where many queues want to rest, none waits longer for its turn: what it has claimed is its own for a
 # while only.
 TURN_SECONDS = 5
-FEW = 20
+FEW = 6
 # What begins at once takes turns at once, between two requests.
 BEGUN_TOGETHER = 4
 # What of the time of this process something on the outside takes, about: waiting for it takes none.
