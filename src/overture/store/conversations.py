@@ -189,18 +189,14 @@ async def record(tx: Tx, loaded: Loaded) -> None:
         if count not in (-1, cursor.rowcount):
             raise Conflict
     if made.begun:
-        for writer, other, found, state in await cursors[-1].fetchall():
-            if State(state) is not _states_between(loaded.desk, writer, other).get(found):
+        for found, state in await cursors[-1].fetchall():
+            known = loaded.desk.conversations.get(found)
+            if known is None or known.state != state:
                 raise Conflict
 
 
 def _pair_rows(made: Record) -> list[dict[str, object]]:
     return [{"owner_id": c.sender, "other_id": c.recipient} for c in made.begun.values()]
-
-
-def _states_between(desk: Desk, writer: MemberId, other: MemberId) -> dict[ConversationId, State]:
-    """What was decided on, with what was decided since."""
-    return {each.id: each.state for each in desk.pairs[writer, other].conversations}
 
 
 def party(row: Sequence[Any]) -> Party:
@@ -506,7 +502,7 @@ _INSERT_CONVERSATIONS = f"""
 """
 # A letter is begun where nothing else lies between two members that would make it free, or forbid it.
 _BETWEEN = """
-    select i.owner_id, i.counterpart_id, i.conversation_id, i.state
+    select i.conversation_id, i.state
     from json_to_recordset(%s) as r (owner_id uuid, other_id uuid)
     join inbox i on i.owner_id = r.owner_id and i.counterpart_id = r.other_id
 """
