@@ -70,6 +70,10 @@ class Words:
         """14:02"""
         return self._in("Hm", at)
 
+    def hour(self, hour: int) -> str:
+        """09:00"""
+        return _shown("Hm", datetime(2000, 1, 1, hour), self.language)  # noqa: DTZ001  a time of any day
+
     def day(self, at: datetime) -> str:
         """3 Dec; for what lies within a year or so."""
         return self._in("MMMd", at)
@@ -152,6 +156,10 @@ class Words:
         """2,000"""
         return _number(value, self.language)
 
+    def decimal(self, value: float) -> str:
+        """2.4"""
+        return format_decimal(value, "#,##0.#", locale=_locale(self.language))
+
     def signed(self, value: int) -> str:
         """With its sign: a plus, or a true minus."""
         sign = "+" if value > 0 else "\N{MINUS SIGN}" if value < 0 else ""
@@ -171,6 +179,18 @@ class Words:
         """How long that is, in whole days begun: 1 day, 86 days."""
         count = -(-span // timedelta(days=1))
         return self.ngettext("%(num)s day", "%(num)s days", count) % {"num": self.number(count)}
+
+    def span(self, took: timedelta) -> str:
+        """1 d 6 h, 3 h 20 min, 5 min"""
+        minutes = round(took.total_seconds() / 60)
+        hours = round(minutes / 60)
+        if hours >= 24:
+            values = {"days": self.number(hours // 24), "hours": self.number(hours % 24)}
+            return self.gettext("%(days)s d %(hours)s h") % values
+        values = {"hours": self.number(minutes // 60), "minutes": self.number(minutes % 60)}
+        if minutes >= 60:
+            return self.gettext("%(hours)s h %(minutes)s min") % values
+        return self.gettext("%(minutes)s min") % values
 
 
 def words_of(language: str, time_zone: str) -> Words:

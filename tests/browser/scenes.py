@@ -289,6 +289,8 @@ SCENES = (
     Scene("premium-statement", "/premium/statement", FIGARO),
     Scene("premium-change", "/premium/change?pool=premium&plan=premium_business"),
     Scene("premium-cancel", "/premium/cancel?pool=premium"),
+    Scene("insights", "/insights", FIGARO),
+    Scene("insights-none", "/insights", MADDALENA),
     Scene("settings-account", "/settings/account"),
     Scene("settings-email", "/settings/account/email", GRETEL),
     Scene("settings-security", "/settings/security", GRETEL),
@@ -316,4 +318,5 @@ SCENES = (
     Scene("arabic-compose", stranger, ROSINA, None, "ar"),
     Scene("arabic-profile", f"/in/{TATYANA}", ROSINA, None, "ar"),
     Scene("arabic-premium", "/premium", FIGARO, None, "ar"),
+    Scene("arabic-insights", "/insights", FIGARO, None, "ar"),
 )

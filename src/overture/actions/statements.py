@@ -17,6 +17,7 @@ from overture.core.credits import Account, Entry, Kind
 from overture.core.cycles import months_after
 from overture.core.forecast import Forecast, forecast
 from overture.core.ids import ConversationId, MemberId
+from overture.core.insights import Rate, month_of
 from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
 from overture.store import credits as accounts
@@ -105,18 +106,6 @@ class Month:
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
-    """Of `sent` InMails, `answered` have an answer by now."""
-
-    sent: int
-    answered: int
-
-    @property
-    def share(self) -> float | None:
-        return self.answered / self.sent if self.sent else None
-
-
-@dataclass(frozen=True, slots=True)
 class Answers:
     """What became of the InMails that the pool paid: sent within 90 days, and in the 90 before.
 
@@ -182,7 +171,7 @@ async def sheet(
         return Refusal.NO_SUBSCRIPTION
     due = rules.settle(read.account, now, book)
     account = due.account
-    this_month = _month_of(now, zone)
+    this_month = month_of(now, zone)
     starts = [months_after(this_month, back) for back in range(1 - MONTHS, 1)]
     sums, opened = await store.sums_and_lots(tx, member, pool, starts, read.account.lots)
     sent = await store.sent_since(tx, member, pool, now - 2 * KPI_SPAN)
@@ -362,7 +351,7 @@ def _grouped(account: Account, opened: Mapping[int, Opened], zone: tzinfo) -> li
     groups: dict[tuple[Kind, datetime], LotGroup] = {}
     for lot in account.lots:
         how = opened.get(lot.number, Opened(Kind.GRANT, lot.granted_at))
-        key = (how.kind, _month_of(lot.granted_at, zone))
+        key = (how.kind, month_of(lot.granted_at, zone))
         group = groups.get(key)
         groups[key] = LotGroup(
             kind=how.kind,
@@ -387,12 +376,6 @@ def _months(
         if place >= 0:
             months[place][entry.kind] = months[place].get(entry.kind, 0) + entry.credits
     return [Month(start, sums) for start, sums in zip(starts, months, strict=True)]
-
-
-def _month_of(at: datetime, zone: tzinfo) -> datetime:
-    """The first midnight of the instant's month, in the member's own time zone."""
-    local = at.astimezone(zone)
-    return datetime(local.year, local.month, 1, tzinfo=zone)
 
 
 # Above every number that an entry can have.

@@ -82,7 +82,7 @@ def advice(
 
 def tail(body: str) -> str:
     """What a letter says after its greeting, by which copies are told; empty where it is short."""
-    rest = _beyond_greeting(body).strip()
+    rest = beyond_greeting(body).strip()
     return rest if len(rest) >= _TAIL_CHARS_MIN else ""
 
 
@@ -101,7 +101,7 @@ def _always(body: str, subject: str, recipient: Person | None) -> Iterator[Hint]
 def _once_begun(
     body: str, subject: str, sender: Person, recipient: Person | None, copies: int
 ) -> Iterator[Hint]:
-    text = f"{subject}\n{_beyond_greeting(body)}"
+    text = f"{subject}\n{beyond_greeting(body)}"
     english = _is_english(body)
     if recipient is not None and not _is_about(text, recipient, sender, english=english):
         yield Hint(Kind.WHY_YOU)
@@ -185,7 +185,7 @@ def _is_english(body: str) -> bool:
 # Words ------------------------------------------------------------------------------------------
 
 
-def _beyond_greeting(body: str) -> str:
+def beyond_greeting(body: str) -> str:
     """The letter without its greeting: a short first line, or what stands before its first comma."""
     body = body.lstrip()
     if (greeting := _GREETING.match(body)) is not None:

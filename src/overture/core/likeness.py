@@ -38,7 +38,7 @@ def sketch_of(body: str, names: Collection[str]) -> bytes:
 
 def likeness(one: bytes, other: bytes) -> float:
     """From 0 to 1: about which share of the two letters' pairs of words they have in common."""
-    mine, theirs = _hashes(one), _hashes(other)
+    mine, theirs = hashes_of(one), hashes_of(other)
     if not mine or not theirs:
         return 0.0
     smallest = sorted(mine | theirs)[:SKETCH_HASHES]
@@ -48,11 +48,12 @@ def likeness(one: bytes, other: bytes) -> float:
 
 def are_alike(one: bytes, other: bytes) -> bool:
     # Most letters have next to nothing in common, which is soon told.
-    common = len(_hashes(one) & _hashes(other))
+    common = len(hashes_of(one) & hashes_of(other))
     if common < ALIKE_FROM * min(len(one), len(other)) / _HASH_BYTES:
         return False
     return likeness(one, other) >= ALIKE_FROM
 
 
-def _hashes(sketch: bytes) -> frozenset[int]:
+def hashes_of(sketch: bytes) -> frozenset[int]:
+    """The numbers that a sketch holds, at most SKETCH_HASHES of them."""
     return frozenset(unpack(f">{len(sketch) // _HASH_BYTES}Q", sketch))

@@ -321,7 +321,7 @@ def _seen(
         "advice": _advice(sheet, words, now),
         "coming": _coming(sheet, words, book),
         "answers": sheet.answers,
-        "median": None if sheet.answers.median is None else _span(sheet.answers.median, words),
+        "median": None if sheet.answers.median is None else words.span(sheet.answers.median),
         "points": _points(sheet.answers),
         "months_chart": _months_chart(sheet.months, words),
         "month_kinds": _month_kinds(sheet.months, words),
@@ -561,18 +561,6 @@ def _points(answers: Answers) -> int | None:
     if lately is None or before is None:
         return None
     return round(100 * lately) - round(100 * before)
-
-
-def _span(span: timedelta, words: Words) -> str:
-    """1 d 6 h"""
-    _ = words.gettext
-    minutes = round(span.total_seconds() / 60)
-    hours = round(minutes / 60)
-    if hours >= 24:
-        values = {"days": words.number(hours // 24), "hours": words.number(hours % 24)}
-        return _("%(days)s d %(hours)s h") % values
-    values = {"hours": words.number(minutes // 60), "minutes": words.number(minutes % 60)}
-    return (_("%(hours)s h %(minutes)s min") if minutes >= 60 else _("%(minutes)s min")) % values
 
 
 # How each kind of entry looks in the chart, in the order in which it is stacked.
