@@ -35,7 +35,7 @@ def picture(name: str) -> tuple[str, bytes] | None:
         return None
     side, corner = _PICTURES[name]
     written = BytesIO()
-    small = _drawn(corner).resize((side, side))  # pyright: ignore[reportUnknownMemberType]
+    small = _drawn(corner).resize((side, side))
     # Few colours, so that it is small.
     small.quantize(64).save(written, "PNG", optimize=True)
     return "image/png", written.getvalue()
