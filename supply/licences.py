@@ -16,6 +16,7 @@ SHIPS = frozenset(
         "BSD",
         "BSD-2-Clause",
         "BSD-3-Clause",
+        "CC0-1.0",
         "ISC",
         "LGPL-3.0-only",
         "MIT",
@@ -24,6 +25,7 @@ SHIPS = frozenset(
         "MPL-2.0",
         "PSF-2.0",
         "Unlicense",
+        "Zlib",
     }
 )
 # Tools of development may be under a full copyleft: they stay here, and nothing is made of them.
