@@ -31,6 +31,7 @@ from overture.app import StartProblem
 from overture.core.pace import Pace
 from overture.core.webhooks import host_name
 from overture.front import Surface, UnderWay, front, hosts_of
+from overture.handover import Host, host_of
 from overture.housekeeping import Keeping, keep_house, keeping_of
 from overture.identity import Client, client_of
 from overture.logs import log_to_stderr
@@ -67,6 +68,8 @@ class Orders:
     connections_max: int
     mail_listener: int | None = None
     identity: Client | None = None
+    host: Host | None = None
+    embed_origins: Sequence[str] = ()
 
 
 def one_line(address: str) -> None:
@@ -86,7 +89,7 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
     log_to_stderr(settings.log_level)
     with _ended_by_signals(), ExitStack() as stack:
         chosen = policies.load(settings.policy) if settings.policy else None
-        client = client_of(settings)
+        client, host = client_of(settings), host_of(settings)
         sockets = listening(settings.host, settings.port, settings.processes)
         for each in sockets:
             stack.callback(each.close)
@@ -128,6 +131,8 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
                 # One process takes mail in: it comes in no such numbers.
                 mail_listener=mail_listener.fileno() if mail_listener and not number else None,
                 identity=client,
+                host=host,
+                embed_origins=settings.embed_origins,
             )
             for number, each in enumerate(sockets)
         ]
@@ -297,6 +302,8 @@ async def _answer(
             public_url=orders.means.public_url,
             secret=installation.secret,
             identity=orders.identity,
+            host=orders.host,
+            embed_origins=orders.embed_origins,
             push=push,
         )
         server = Server(

@@ -68,6 +68,11 @@ class Settings:
     oidc_client_secret: str | None
     oidc_name: str | None
     oidc_external_ids: bool
+    handover_issuer: str | None
+    handover_secret: Sequence[str]
+    handover_keys: str | None
+    handover_creates: bool
+    embed_origins: Sequence[str]
     outbox_days: int
     deliveries_days: int
     reports_days: int
@@ -275,6 +280,35 @@ def _issuer(text: str) -> str | None:
     return text or None
 
 
+def _origins(text: str) -> Sequence[str]:
+    return [_origin(each) for each in _listed(text)]
+
+
+def _origin(text: str) -> str:
+    """As browsers write it: in lower case, and without the port that goes without saying."""
+    try:
+        parts = urlsplit(text.lower())
+        port = parts.port
+    except ValueError:
+        raise ValueError("is no list of origins such as https://www.example.org") from None
+    here = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+    named = _HOST.fullmatch(parts.hostname or "") and parts.username is None and text.isascii()
+    if not named or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("is no list of origins such as https://www.example.org")
+    if parts.scheme != "https" and not here:
+        raise ValueError("has one that is not https, whose pages anyone on the way could change")
+    if port == (443 if parts.scheme == "https" else 80):
+        return f"{parts.scheme}://{parts.netloc.rpartition(':')[0]}"
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _shared_secrets(text: str) -> Sequence[str]:
+    secrets = text.split()
+    if any(len(each.encode()) < SECRET_BYTES_MIN for each in secrets):
+        raise ValueError(f"is shorter than {SECRET_BYTES_MIN} bytes, and could be guessed")
+    return secrets
+
+
 def _token(text: str) -> str | None:
     if not text:
         return None
@@ -359,6 +393,7 @@ def _level(text: str) -> str:
 
 
 TOKEN_CHARS_MIN = 16
+SECRET_BYTES_MIN = 32
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?|::[A-Za-z0-9:.]*")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
@@ -660,6 +695,43 @@ ROWS = (
         "That members' external ids are the provider's ids of them (its `sub`): they are linked.",
         _flag,
         flag=True,
+    ),
+    Row(
+        "handover_issuer",
+        "",
+        "What the host site calls itself (`iss`) in the tokens with which it hands its people over.",
+        _maybe,
+        "TEXT",
+    ),
+    Row(
+        "handover_secret",
+        "",
+        "The secret that it signs them with (HS256), of 32 bytes or more; two with a space hold "
+        "both, while one takes the other's place.",
+        _shared_secrets,
+        secret=True,
+    ),
+    Row(
+        "handover_keys",
+        "",
+        "A file of the public keys that it signs them with instead (PEM, or a JSON Web Key Set).",
+        _file,
+        "FILE",
+    ),
+    Row(
+        "handover_creates",
+        "false",
+        "Make members of those whose external id nobody has yet, from what the host says of them.",
+        _flag,
+        flag=True,
+    ),
+    Row(
+        "embed_origins",
+        "",
+        "Origins of the host's pages that may show the inbox and compose in frames, such as "
+        "https://www.example.org; without any, none may.",
+        _origins,
+        "ORIGIN,ORIGIN",
     ),
     Row(
         "outbox_days",

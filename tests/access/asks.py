@@ -179,6 +179,8 @@ def web_asks(t: Things) -> dict[str, Ask]:
         ),
         "GET /unsubscribe/{seal}": Ask({"seal": t.unsubscribe}),
         "POST /unsubscribe/{seal}": Ask({"seal": t.unsubscribe}),
+        "GET /handover": Ask(query="token=none&to=inbox"),
+        "POST /handover": Ask(body={"token": "none", "to": "inbox"}),
         "GET /compose": Ask(query="to=grace", party="bob"),
         "GET /compose/people": Ask(query="q=grace"),
         "POST /compose/draft": Ask(body=to, party="bob"),

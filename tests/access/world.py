@@ -36,6 +36,7 @@ from overture.core.ids import (
 from overture.core.refusals import Refusal
 from overture.core.sending import Done, Write
 from overture.front import Surface, front, hosts_of
+from overture.handover import Host
 from overture.push.encryption import public_key
 from overture.store import accounts, installation, passkeys, sessions, tokens
 from overture.store.db import Tx, one_row
@@ -237,7 +238,15 @@ async def world_in(database_url: str, scheme: str = "http") -> AsyncIterator[Wor
         )
         push = Push(partial(public_key, SECRET), frozenset())
         # Also without TLS: who may is asked here, not where it goes.
-        site = replace(make_site(shared, public_url=public_url, secret=SECRET), push=push)
+        # With a host site that may show pages in frames: who is asked as in a window, is shown none.
+        made = make_site(
+            shared,
+            public_url=public_url,
+            secret=SECRET,
+            host=Host("https://host.example", ("a secret that nobody knows, of 32 bytes",)),
+            embed_origins=("https://host.example",),
+        )
+        site = replace(made, push=push)
         surface = Surface(hosts=hosts_of((), public_url, "127.0.0.1"), https=site.https)
         app = front(faces(api_app(context), web_app(site)), surface)
         world = World(app, town, cookie_name(site, SESSION_COOKIE), {}, {}, {}, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -22,6 +22,7 @@ from overture.clock import TestClock
 from overture.context import share
 from overture.core.ids import MemberId
 from overture.front import Surface, front, hosts_of
+from overture.handover import Host
 from overture.identity import Client
 from overture.payments.door import Setup, open_door
 from overture.store import accounts, installation, sessions
@@ -126,6 +127,8 @@ async def place_in(
     *,
     payments: Setup | None = None,
     identity: Client | None = None,
+    host: Host | None = None,
+    embed_origins: Sequence[str] = (),
     push: Push | None = None,
     public_url: str = PUBLIC_URL,
 ) -> AsyncIterator[Place]:
@@ -135,7 +138,15 @@ async def place_in(
         clock = TestClock()
         door = payments and open_door(payments, town.db, clock, town.book)
         shared = share(town.db, clock, town.book, runner_in(town, payments=payments).play, door)
-        site = make_site(shared, public_url=public_url, secret=SECRET, identity=identity, push=push)
+        site = make_site(
+            shared,
+            public_url=public_url,
+            secret=SECRET,
+            identity=identity,
+            host=host,
+            embed_origins=embed_origins,
+            push=push,
+        )
         context = make_context(shared, requests_per_minute=0, writes_per_minute=0)
         surface = Surface(hosts=hosts_of((), PUBLIC_URL, "127.0.0.1"))
         transport = httpx.ASGITransport(front(faces(api_app(context), web_app(site)), surface))

@@ -231,6 +231,7 @@ NOT_PAGES = {
     "/icons/{name}": "pictures",
     "/inbox/{id:uuid}/seen": "a picture",
     "/confirm/identity": "redirects to the identity provider",
+    "/handover": "redirects, whatever comes of it",
     "/login/identity": "redirects to the identity provider",
     "/login/identity/back": "redirects",
     "/logout/identity": "redirects to the identity provider",

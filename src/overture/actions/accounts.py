@@ -41,7 +41,7 @@ from overture.store import (
 from overture.store.accounts import Account, Unopened
 from overture.store.attempts import Try
 from overture.store.ceremonies import Begun
-from overture.store.db import Database, Tx
+from overture.store.db import Conflict, Database, Tx
 from overture.store.links import Link
 from overture.store.mails import Wanted
 from overture.store.outbox import tell
@@ -196,6 +196,9 @@ async def join(
         made = await members.create(tx, replace(new, handle=handle), now)
         if made is Refusal.HANDLE_TAKEN:
             continue
+        if made is Refusal.EXTERNAL_ID_TAKEN:
+            # Somebody came with it meanwhile.
+            raise Conflict
         assert not isinstance(made, Refusal | Invalid), made
         await store.add(tx, new.id, email=new.email, password=password, verified=verified)
         await tell(tx, [Event(new.id, "account.signed_up", now, {})])
@@ -265,10 +268,13 @@ async def begin(
     by: Sequence[str],
     before: str,
     by_identity: bool = False,
+    frame: str | None = None,
+    proven: bool = True,
 ) -> SignedIn:
     """A new session for one who has shown who they are, `by` which means; that of `before` ends.
 
-    A device that is not known is made known, under a new secret.
+    A device that is not known is made known, under a new secret. `frame` and `proven`: see
+    `store.sessions.add`.
     """
     if before:
         _ = await sign_out(tx, before, now)
@@ -282,9 +288,13 @@ async def begin(
         client=browser.client,
         agent=browser.agent[:_AGENT_CHARS_MAX],
         by_identity=by_identity,
+        frame=frame,
+        proven=proven,
     )
     await store.know_device(tx, hash_of(device), member)
     payload = {"session": fresh.id, "known_device": known, "by": list(by)}
+    if frame is not None:
+        payload["frame"] = frame
     await tell(tx, [Event(member, "account.signed_in", now, payload)])
     return SignedIn(member, fresh.secret, device)
 

@@ -34,6 +34,8 @@ class Newcomer:
 
     id: MemberId
     time_zone: str = "UTC"
+    headline: str = ""
+    external_id: str = ""
 
 
 async def begin_trip(
@@ -114,24 +116,39 @@ async def _arrive(
 async def _open_and_link(
     tx: Tx, member: MemberId, identity: Identity, now: datetime
 ) -> MemberId | Denied:
-    """The same for a member who may have no account yet: it is opened, with the address that they have,
-    or the provider's."""
-    if await account_store.of(tx, member, lock=True) is None:
-        waiting = await account_store.unopened_member(tx, member)
-        if waiting is None:
-            return Denied.IDENTITY_FAILED
-        same = folded(waiting.email) == folded(identity.email)
-        email = waiting.email or (identity.email if identity.email_verified else "")
-        verified = identity.email_verified and (same or not waiting.email)
-        if not email or not await account_store.take_address(tx, folded(email), member):
-            return Denied.IDENTITY_UNVERIFIED
-        await account_store.add(tx, member, email=email, password=None, verified=verified)
-        await tell(tx, [Event(member, "account.opened", now, {})])
-        return await _link(tx, member, identity, now, opens=True)
-    return await _link(tx, member, identity, now)
+    """The same for a member who may have no account yet."""
+    opens = await opened(tx, member, identity, now)
+    if isinstance(opens, Denied):
+        return opens
+    return await _link(tx, member, identity, now, opens=opens)
+
+
+async def opened(tx: Tx, member: MemberId, identity: Identity, now: datetime) -> bool | Denied:
+    """Sees to it that the member has an account: whether it was opened for this, with the address that
+    they have, or the one that comes verified."""
+    if await account_store.of(tx, member, lock=True) is not None:
+        return False
+    waiting = await account_store.unopened_member(tx, member)
+    if waiting is None:
+        return Denied.IDENTITY_FAILED
+    same = folded(waiting.email) == folded(identity.email)
+    email = waiting.email or (identity.email if identity.email_verified else "")
+    verified = identity.email_verified and (same or not waiting.email)
+    if not email or not await account_store.take_address(tx, folded(email), member):
+        return Denied.IDENTITY_UNVERIFIED
+    await account_store.add(tx, member, email=email, password=None, verified=verified)
+    await tell(tx, [Event(member, "account.opened", now, {})])
+    return True
 
 
 async def _join(tx: Tx, identity: Identity, newcomer: Newcomer, now: datetime) -> MemberId:
+    member = await joined(tx, identity, newcomer, now)
+    await _link(tx, member, identity, now, opens=True)
+    return member
+
+
+async def joined(tx: Tx, identity: Identity, newcomer: Newcomer, now: datetime) -> MemberId:
+    """Makes a member with an account of somebody whose verified address nobody has here."""
     email = accounts.address(identity.email)
     assert not isinstance(email, BadText), "looked at before"
     name = text.line(identity.name, text.NAME_CHARS_MAX, required=True)
@@ -141,11 +158,12 @@ async def _join(tx: Tx, identity: Identity, newcomer: Newcomer, now: datetime) -
         name=email.partition("@")[0][: text.NAME_CHARS_MAX] if isinstance(name, BadText) else name,
         email=email,
         time_zone=newcomer.time_zone,
+        headline=newcomer.headline,
+        external_id=newcomer.external_id,
     )
     if not await accounts.join(tx, made, None, now, verified=True):
         # Somebody signed up with it meanwhile.
         raise Conflict
-    await _link(tx, made.id, identity, now, opens=True)
     return made.id
 
 

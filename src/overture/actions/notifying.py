@@ -321,7 +321,8 @@ def _jobs(row: Row) -> list[NewJob]:
             | "account.identity_linked"
         ):
             told = _in_account(row.payload)
-            if told.known_device or told.opens:
+            # Of whom the host site lets in it tells itself, if it wants to.
+            if told.known_device or told.opens or told.by == ["handover"]:
                 return []
             return [_job(row, row.owner, Safety(row.kind, row.at, told.session), queue=SAFETY)]
         case _:
@@ -611,6 +612,7 @@ class _InAccount(msgspec.Struct):
     session: str | None = None
     known_device: bool = False
     opens: bool = False
+    by: list[str] = []
 
 
 _in_conversation = msgspec.json.Decoder(_InConversation).decode

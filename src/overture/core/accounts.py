@@ -29,6 +29,8 @@ SESSION_MAX = timedelta(days=180)
 PROVEN_FOR = timedelta(minutes=10)
 # What was begun in a browser is to be ended within so long.
 CEREMONY_MAX = timedelta(minutes=10)
+# What a host site signs to hand somebody over holds for so long at most.
+HANDOVER_MAX = timedelta(seconds=120)
 # A browser that did not sign in for so long is a stranger's again.
 DEVICE_MAX = timedelta(days=365)
 
@@ -50,6 +52,8 @@ class Denied(StrEnum):
     IDENTITY_UNVERIFIED = "identity_unverified"
     ADDRESS_UNVERIFIED = "address_unverified"
     IDENTITY_TAKEN = "identity_taken"
+    HANDOVER_FAILED = "handover_failed"
+    HANDOVER_UNKNOWN = "handover_unknown"
 
     @property
     def sentence(self) -> str:
@@ -95,6 +99,12 @@ _SENTENCES = {
     ),
     Denied.IDENTITY_TAKEN: Sentence(
         "One of the two is linked already: this account to another sign-in, or it to another account."
+    ),
+    Denied.HANDOVER_FAILED: Sentence(
+        "The site that you came from could not sign you in here. Go back to it and try again."
+    ),
+    Denied.HANDOVER_UNKNOWN: Sentence(
+        "The site that you came from has not told us of you yet. Go back to it and ask there."
     ),
     Denied.BEGIN_AGAIN: Sentence("That took too long, or was done already. Begin again."),
 }
@@ -144,6 +154,22 @@ class Identity:
     email_verified: bool
     name: str
     signed_in_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Somebody whom the host site has signed in and hands over, told in a way that can be believed.
+
+    `identity.subject` is their external id. `origin` is that of the page in whose frame they are to be
+    signed in, empty where it did not say. `sha256` tells the hand-over from any other; nobody is let in
+    by it after `over_at`.
+    """
+
+    identity: Identity
+    headline: str
+    origin: str
+    sha256: str
+    over_at: datetime
 
 
 # How often ----------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ class Viewer(msgspec.Struct, frozen=True):
     `session` is the session's id, not its secret; `photo` the version of the member's photo. A
     `language` or `theme` of None is as the browser asks. `proven`: they have only just shown who they
     are, and need not be asked again. `suspended`: they may do next to nothing.
+    `frame`: the origin of the host's pages in whose frames alone the session counts.
     """
 
     id: MemberId
@@ -33,6 +34,7 @@ class Viewer(msgspec.Struct, frozen=True):
     shortcuts: bool = True
     proven: bool = False
     suspended: bool = False
+    frame: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ async def prune(tx: Tx) -> None:
     await tx.execute("delete from account_links where expires_at <= now()")
     await tx.execute("delete from ceremonies where expires_at <= now()")
     await tx.execute("delete from attempts where ends_at <= now()")
+    await tx.execute("delete from handovers where over_at <= now()")
     await tx.execute("delete from devices where seen_at <= now() - %s", (DEVICE_MAX,))
     # Nobody waits for such a mail any more, nor need an operator see that it did not go.
     await tx.execute("delete from mails where wanted_at <= now() - interval '3 days'")
@@ -168,10 +171,10 @@ async def prune(tx: Tx) -> None:
 # look-ups: a plan made while the tables were small would go through all sessions.
 _VIEWERS = """
     with asked as materialized (
-        select p.place, s.hash, s.id, s.member_id, s.seen_at, s.proved_at
+        select p.place, s.hash, s.id, s.member_id, s.seen_at, s.proved_at, s.frame
         from json_to_recordset(%(asked)s) as p (place integer, hash text)
         cross join lateral (
-            select s.hash, s.id, s.member_id, s.seen_at, s.proved_at
+            select s.hash, s.id, s.member_id, s.seen_at, s.proved_at, s.frame
             from sessions s
             where s.hash = decode(p.hash, 'hex') and s.expires_at > now()
                 and s.seen_at > now() - %(idle)s
@@ -191,7 +194,7 @@ _VIEWERS = """
         ))
     )
     select a.place, m.id, m.handle, m.name, m.headline, m.photo, m.premium, m.language, m.time_zone,
-        a.id, m.theme, m.shortcuts, a.proved_at > now() - %(proven)s, m.suspended
+        a.id, m.theme, m.shortcuts, a.proved_at > now() - %(proven)s, m.suspended, a.frame
     from asked a
     cross join lateral (
         select m.id, m.handle, m.name, m.headline, m.photo, m.language, m.time_zone, m.theme,

@@ -221,7 +221,8 @@ _SECURITY = """
     order by number
 """
 _SESSIONS = """
-    select id, created_at, seen_at, proved_at, expires_at, client, agent, by_identity, push_endpoint
+    select id, created_at, seen_at, proved_at, expires_at, client, agent, by_identity, frame,
+        push_endpoint
     from sessions
     where member_id = %(member)s
     order by created_at, id

@@ -155,6 +155,14 @@ async def take_names(
     )
 
 
+async def name_externally(tx: Tx, member: MemberId, external_id: str) -> bool:
+    """Gives a member who has none an external id: whether it could be had."""
+    _, had = await take_names(tx, member, external_id=external_id)
+    if had:
+        await tx.execute("update members set external_id = %s where id = %s", (external_id, member))
+    return had
+
+
 async def any_has_handle(tx: Tx, handles: Sequence[str]) -> bool:
     statement = "select from handles where handle = any(%s) limit 1"
     return await one_row(tx, statement, (list(handles),)) is not None

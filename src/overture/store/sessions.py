@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from overture.core.accounts import SESSION_IDLE, SESSION_MAX
+from overture.core.accounts import PROVEN_FOR, SESSION_IDLE, SESSION_MAX
 from overture.core.ids import MemberId
 from overture.store.db import Tx, all_rows
 
@@ -32,9 +32,16 @@ async def add(
     client: str,
     agent: str,
     by_identity: bool = False,
+    frame: str | None = None,
+    proven: bool = True,
 ) -> None:
-    """Signs a browser in. `session` is the new session's id, `sha256` that of its secret, as hex."""
-    row = (sha256, session, member, SESSION_MAX, client, agent, by_identity)
+    """Signs a browser in. `session` is the new session's id, `sha256` that of its secret, as hex.
+
+    `frame`: the origin of the pages in whose frames alone it counts. Not `proven`: who it is is asked
+    again at once before what nobody may do in their place.
+    """
+    ago = timedelta(0) if proven else PROVEN_FOR
+    row = (sha256, session, member, SESSION_MAX, client, agent, by_identity, frame, ago)
     await tx.execute(_ADD, row)
     await tx.execute(_DROP_OLDEST, (member, SESSIONS_MAX))
 
@@ -69,8 +76,9 @@ async def end_all(tx: Tx, member: MemberId, *, but: str | None = None) -> list[s
 
 
 _ADD = """
-    insert into sessions (hash, id, member_id, expires_at, client, agent, by_identity)
-    values (decode(%s, 'hex'), %s, %s, now() + %s, %s, %s, %s)
+    insert into sessions
+        (hash, id, member_id, expires_at, client, agent, by_identity, frame, proved_at)
+    values (decode(%s, 'hex'), %s, %s, now() + %s, %s, %s, %s, %s, now() - %s)
 """
 _DROP_OLDEST = """
     delete from sessions s

@@ -31,7 +31,9 @@ from overture.web import (
     decisions,
     events,
     files,
+    frames,
     guard,
+    handover,
     home,
     identity,
     inbox,
@@ -73,6 +75,7 @@ MODULES: tuple[ModuleType, ...] = (
     decisions,
     events,
     files,
+    handover,
     home,
     identity,
     inbox,
@@ -183,21 +186,35 @@ def _endpoint(site: Site, handler: Handler) -> Callable[[Request], Awaitable[Res
 
 
 async def _visit(site: Site, request: Request) -> Visit:
-    secret = request.cookies.get(cookie_name(site, SESSION_COOKIE), "")
+    framed = frames.is_framed(site, request)
     visitor: Viewer | None = None
-    if secret:
-        try:
-            visitor = await site.sessions.submit(sha256(secret.encode()).hexdigest())
-        except (Unavailable, Overloaded):
-            # Nobody, for the page that says so.
-            request.state.away = True
+    try:
+        visitor = await _visitor(site, request, framed=framed)
+    except (Unavailable, Overloaded):
+        # Nobody, for the page that says so.
+        request.state.away = True
     language = visitor.language if visitor else None
     words = words_of(
         language or wanted_language(request.headers.get("accept-language", "")),
         visitor.time_zone if visitor else "UTC",
     )
     live = request.headers.get("x-live", "")
-    return Visit(request, site, words, visitor, live, after=site.hub.position)
+    framed = framed or (visitor is not None and visitor.frame is not None)
+    return Visit(request, site, words, visitor, live, framed=framed, after=site.hub.position)
+
+
+async def _visitor(site: Site, request: Request, *, framed: bool) -> Viewer | None:
+    """Who is signed in where the request comes from: in a window of ours, or in a frame."""
+    named = [
+        None if framed else SESSION_COOKIE,
+        frames.FRAME_COOKIE if site.embed_origins and not frames.is_window(request) else None,
+    ]
+    found: list[Viewer | None] = []
+    for name in named:
+        secret = request.cookies.get(cookie_name(site, name), "") if name else ""
+        digest = sha256(secret.encode()).hexdigest()
+        found.append(await site.sessions.submit(digest) if secret else None)
+    return frames.the_one(site, *found)
 
 
 async def _answer(handler: Handler, visit: Visit) -> Answer:
@@ -210,7 +227,9 @@ async def _answer(handler: Handler, visit: Visit) -> Answer:
         _log.info("POST %s was refused: it came from another site", handler.path)
         return No(_("This did not come from a page of this site. Load the page anew."), 403)
     if handler.who is not Who.ANYONE and visit.visitor is None:
-        return Go(_login(request))
+        return Go(frames.AGAIN if visit.framed else _login(request))
+    if visit.visitor is not None and visit.framed and not frames.may_embed(handler.path):
+        return Page("apart.html", {"url": _wanted(request)})
     shut = visit.visitor is not None and visit.visitor.suspended and not handler.while_suspended
     if handler.who is not Who.ANYONE and shut:
         return Go("/suspended")
@@ -360,6 +379,9 @@ async def _response(answer: Answer, visit: Visit) -> Response:
             response = await _no(answer, visit)
     _set_cookies(response, visit)
     response.headers.setdefault("Cache-Control", "no-store")
+    path = visit.request.url.path
+    if who := frames.ancestors(visit.site, visit.visitor, path, framed=visit.framed):
+        response.headers["Content-Security-Policy"] = guard.policy(who)
     # The same address gives a page or patches.
     response.headers.setdefault("Vary", "X-Live, Cookie, Accept-Language")
     return response
@@ -424,6 +446,8 @@ def _kept_notice(visit: Visit) -> str | None:
 
 def _set_cookies(response: Response, visit: Visit) -> None:
     for name, (value, seconds) in visit.cookies.items():
+        # Over https alone may a cookie go to frames of other sites: one for each such site (CHIPS).
+        apart = name == frames.FRAME_COOKIE and visit.site.https
         response.set_cookie(
             cookie_name(visit.site, name),
             value,
@@ -431,8 +455,11 @@ def _set_cookies(response: Response, visit: Visit) -> None:
             path="/",
             secure=visit.site.https,
             httponly=True,
-            samesite="lax",
+            samesite="none" if apart else "lax",
         )
+        if apart:
+            last, said = response.raw_headers[-1]
+            response.raw_headers[-1] = last, said + b"; Partitioned"
 
 
 async def _asset(request: Request) -> Response:

@@ -10,6 +10,7 @@ from overture.actions import passkeys
 from overture.actions.lanes import Lane
 from overture.context import Shared
 from overture.core.seals import Secret
+from overture.handover import Handovers, Host
 from overture.identity import Client, Provider
 from overture.store.accounts import Viewer, sessions_of
 
@@ -40,6 +41,9 @@ class Site(Shared):
     secret: Secret
     # Where the host's people sign in, if it has such a place.
     provider: Provider | None = None
+    # Whose hand-overs are taken, and in whose frames pages may be shown, if in any.
+    handovers: Handovers | None = None
+    embed_origins: Sequence[str] = ()
     # None where browsers could not take notices: the extra is not there, or they come without TLS.
     push: Push | None = None
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UPLOADS_AT_ONCE))
@@ -71,6 +75,8 @@ def make_site(
     public_url: str,
     secret: Secret,
     identity: Client | None = None,
+    host: Host | None = None,
+    embed_origins: Sequence[str] = (),
     push: Push | None = None,
 ) -> Site:
     db = shared.db
@@ -91,6 +97,8 @@ def make_site(
         public_url=public_url,
         secret=secret,
         provider=Provider(identity, public_url + BACK) if identity else None,
+        handovers=Handovers(host, public_url) if host else None,
+        embed_origins=embed_origins,
         push=push if _is_secure(public_url) else None,
     )
 

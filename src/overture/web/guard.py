@@ -1,8 +1,10 @@
 """What pages may do in a browser, and which requests the web app takes at all."""
 
+from collections.abc import Sequence
+
 from starlette.datastructures import Headers
 
-POLICY = (
+_POLICY = (
     "default-src 'none'; "
     "script-src 'self'; "
     "style-src 'self'; "
@@ -13,10 +15,18 @@ POLICY = (
     "worker-src 'self'; "
     "form-action 'self'; "
     "base-uri 'none'; "
-    "frame-ancestors 'none'; "
+    "frame-ancestors {ancestors}; "
     "require-trusted-types-for 'script'; "
     "trusted-types live"
 )
+
+
+def policy(ancestors: Sequence[str] = ("'none'",)) -> str:
+    """What a page may do, and the origins whose frames may show it."""
+    return _POLICY.format(ancestors=" ".join(ancestors))
+
+
+POLICY = policy()
 
 
 def is_own(headers: Headers, public_url: str) -> bool:

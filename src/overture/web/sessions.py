@@ -6,6 +6,7 @@ from urllib.parse import urlencode, urlsplit
 from overture import ids
 from overture.actions.accounts import Browser, Fresh, SignedIn
 from overture.core.accounts import CEREMONY_MAX, SESSION_MAX, Denied
+from overture.web.frames import FRAME_COOKIE
 from overture.web.visit import SESSION_COOKIE, Visit
 
 # Remembers a browser that signed in before; see `core.accounts`.
@@ -36,6 +37,11 @@ def keep(visit: Visit, signed_in: SignedIn) -> None:
 
 def keep_session(visit: Visit, secret: str) -> None:
     visit.keep_cookie(SESSION_COOKIE, secret, _SESSION_SECONDS)
+
+
+def keep_framed(visit: Visit, signed_in: SignedIn) -> None:
+    """The same for a frame of the host's. What the browser has beside it is another thing."""
+    visit.keep_cookie(FRAME_COOKIE, signed_in.secret, _SESSION_SECONDS)
 
 
 def ceremony(visit: Visit) -> str:

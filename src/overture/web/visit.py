@@ -163,6 +163,8 @@ class Visit:
     visitor: Viewer | None
     live: str
     form: Mapping[str, str] = field(default_factory=dict[str, str])
+    # Whether it is shown in a frame of the host's; see `web.frames`.
+    framed: bool = False
     # What happened after this place in the outbox the page may not show yet; see `web.events`.
     after: int = 0
     files: list[UploadFile] = field(default_factory=list[UploadFile])

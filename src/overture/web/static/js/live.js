@@ -58,6 +58,9 @@ export function patch(html) {
   document.dispatchEvent(new Event("patched"));
 }
 
+// Which of two sessions is meant, where a page of ours is in a frame of the host's.
+const framed = document.body.dataset.frame && { "X-Framed": "1" };
+
 let navigation; // the newest one wins
 const main = document.getElementById("main");
 const scrollers = () => [main, main.querySelector(".convs")];
@@ -73,7 +76,7 @@ export async function go(url, { push = false, part = "1", from, ...init } = {}) 
     navigation = new AbortController();
     init.signal = navigation.signal;
   }
-  const answer = await fetch(url, { ...init, headers: { "X-Live": part } });
+  const answer = await fetch(url, { ...init, headers: { "X-Live": part, ...framed } });
   const html = await answer.text();
   if (init.signal?.aborted || from?.isConnected === false) return answer;
   const next = answer.headers.get("X-Go");
