@@ -2,7 +2,7 @@
 
 bin := .venv/bin
 
-.PHONY: help setup demo test test-here test-browser browser shots check check-format check-lint check-types check-floors check-licences check-secrets fix bench words lock soak simulation year licences secrets sbom audit
+.PHONY: help setup demo test test-here test-browser browser shots check check-format check-lint check-types check-floors check-licences check-secrets fix bench words lock soak simulation faults year licences secrets sbom audit
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ soak: setup ## play 10,000 lives of members instead of the tests' 200; RUNS= for
 
 simulation: setup ## play seeds of the simulation: ARGS="--seeds 1000", "--seed 41 --seeds 1", --mistakes
 	$(bin)/python -m tests.simulation $(ARGS)
+
+faults: setup ## kill, cut, fill and freeze under load, and look for harm: KILLS=, ARGS="--only disk"
+	$(bin)/python -m tests.faults $(if $(KILLS),--kills $(KILLS)) $(ARGS)
 
 year: setup ## play a year of 10,000 members, and hold every reminder against the rules; MEMBERS= for fewer
 	$(bin)/python -m tests.jobs.year --members $(or $(MEMBERS),10000) $(ARGS)

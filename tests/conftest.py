@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import settings
 
 from tests import databases as _databases
+from tests.faults.table import Row, table
 
 # How long a machine takes says nothing about the code.
 settings.register_profile("overture", deadline=None)
@@ -43,3 +45,18 @@ def empty_database_url(databases: _databases.Databases) -> Iterator[str]:
     url = databases.empty()
     yield url
     databases.drop(url)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The one table of the experiments with faults, from whichever processes they ran in."""
+    rows = [
+        msgspec.json.decode(value, type=Row)
+        for outcome in ("passed", "failed", "skipped")
+        for report in terminalreporter.getreports(outcome)
+        if report.when == "call"
+        for name, value in report.user_properties
+        if name == "faults"
+    ]
+    if rows:
+        terminalreporter.section("faults")
+        terminalreporter.write_line(table(rows))

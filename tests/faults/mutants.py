@@ -9,12 +9,14 @@ two are enough to meet it.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from overture.cli import main
-from overture.store import conversations
+from overture.store import conversations, migrate
 from overture.store.db import Database, Tx, pipelined
 
 WINDOW_SECONDS = 0.03
@@ -70,6 +72,39 @@ def charge_apart() -> None:
     conversations.pipelined = in_two
 
 
+def next_version() -> None:
+    """No fault, but a version with more steps of the schema, as many as STEPS says."""
+    migrate.migrations = and_more(int(os.environ["STEPS"]))
+
+
+def and_more(count: int) -> Callable[..., list[migrate.Migration]]:
+    """The migrations, and so many after them. Each takes a while, at its end with the messages to
+    itself."""
+    known = migrate.migrations
+
+    def migrations(source: Traversable | None = None) -> list[migrate.Migration]:
+        steps = known(source)
+        return steps + [
+            migrate.Migration(
+                number,
+                f"next_{number}",
+                f"""
+                create table next_{number} as select id, handle from members;
+                select pg_sleep(0.15);
+                alter table messages add column next_{number} integer;
+                select pg_sleep(0.05);
+                """,
+            )
+            for number in range(len(steps) + 1, len(steps) + 1 + count)
+        ]
+
+    return migrations
+
+
 if __name__ == "__main__":
-    {"answer_first": answer_first, "charge_apart": charge_apart}[sys.argv.pop(1)]()
+    {
+        "answer_first": answer_first,
+        "charge_apart": charge_apart,
+        "next_version": next_version,
+    }[sys.argv.pop(1)]()
     main()

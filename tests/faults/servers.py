@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +51,48 @@ def launch(
     database_url: str | None = None,
     port: int = 0,
     mutant: str | None = None,
+    also: Mapping[str, str] | None = None,
     **settings: str,
 ) -> Server:
     """Starts a server and returns as soon as it has said its address.
 
-    On a mutant's name the server is the one of tests/faults/mutants.py that has this fault.
+    On a mutant's name the server is the one of tests/faults/mutants.py that has this fault. `also` goes
+    into its environment.
     """
+    process, begins = _begin(
+        log,
+        "serve",
+        data=data,
+        database_url=database_url,
+        mutant=mutant,
+        also={**(also or {}), "OVERTURE_PORT": str(port)},
+        settings=settings,
+    )
+    server = Server(process, port, log)
+    said = _until_said(server, begins, b"Overture answers at ")
+    server.port = int(said.rpartition(":")[2])
+    return server
+
+
+def launch_worker(log: Path, *, data: Path, **settings: str) -> Server:
+    """Starts a worker and returns as soon as it works."""
+    process, begins = _begin(log, "worker", data=data, also={}, settings=settings)
+    worker = Server(process, 0, log)
+    _until_said(worker, begins, b"Overture works.")
+    return worker
+
+
+def _begin(
+    log: Path,
+    command: str,
+    *,
+    data: Path | None = None,
+    database_url: str | None = None,
+    mutant: str | None = None,
+    also: Mapping[str, str],
+    settings: Mapping[str, str],
+) -> tuple[subprocess.Popen[bytes], int]:
+    """The process, and where in the log its part begins."""
     module = ["overture"] if mutant is None else ["tests.faults.mutants", mutant]
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("OVERTURE_")
@@ -66,7 +102,7 @@ def launch(
         "OVERTURE_REQUESTS_PER_MINUTE": "0",
         "OVERTURE_WRITES_PER_MINUTE": "0",
         "OVERTURE_LOG_LEVEL": "warning",
-        "OVERTURE_PORT": str(port),
+        **also,
     }
     if data is not None:
         environment["OVERTURE_DATA"] = str(data)
@@ -76,33 +112,35 @@ def launch(
     with log.open("ab") as output:
         begins = output.seek(0, os.SEEK_END)
         process = subprocess.Popen(
-            [sys.executable, "-m", *module, "serve"],
+            [sys.executable, "-m", *module, command],
             cwd=Path(__file__).parent.parent.parent,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
         )
-    server = Server(process, port, log)
+    return process, begins
+
+
+def _until_said(server: Server, begins: int, words: bytes) -> str:
+    """The last word of the line that begins so, once it is there."""
     until = time.monotonic() + START_SECONDS
     try:
-        while not (said := _address(log, begins)):
-            assert process.poll() is None, f"The server did not start:\n{_tail(log)}"
-            assert time.monotonic() < until, f"The server does not answer:\n{_tail(log)}"
+        while (said := _line_with(server.log, begins, words)) is None:
+            assert server.process.poll() is None, f"It did not start:\n{_tail(server.log)}"
+            assert time.monotonic() < until, f"It does not answer:\n{_tail(server.log)}"
             time.sleep(0.01)
     except BaseException:
-        process.kill()
-        process.wait()
+        server.kill()
         raise
-    server.port = int(said.rpartition(":")[2])
-    return server
+    return said
 
 
-def _address(log: Path, begins: int) -> str | None:
+def _line_with(log: Path, begins: int, words: bytes) -> str | None:
     with log.open("rb") as file:
         file.seek(begins)
         for line in file:
-            if line.startswith(b"Overture answers at ") and line.endswith(b"\n"):
+            if line.startswith(words) and line.endswith(b"\n"):
                 return line.decode().split()[-1]
     return None
 

@@ -3,106 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import pytest
 
 from overture.actions.lanes import Lane
 from overture.store.db import Contended, Unavailable
-from tests.faults.campaign import (
-    Cast,
-    Report,
-    command_verifies,
-    kill_and_check,
-    make_unsafe,
-    prepare,
-)
-from tests.faults.servers import kill_postgres
+from tests.faults.ground import Ground
+from tests.faults.kills import kills
+from tests.faults.table import Row
+from tests.faults.teeth import answers_before_commits, charges_apart, commits_that_do_not_wait
 
-
-@pytest.fixture(scope="module")
-def prepared() -> Iterator[tuple[Path, Cast]]:
-    """A data folder to copy, with a town in it and nothing running on it."""
-    folder = Path(tempfile.mkdtemp(prefix="overture-kills-"))
-    try:
-        yield folder, prepare(folder / "data", recipients=500)
-    finally:
-        kill_postgres(folder / "data")
-        shutil.rmtree(folder)
-
-
-@pytest.fixture
-def data(prepared: tuple[Path, Cast]) -> Iterator[Path]:
-    """A copy of the prepared folder, of this test's own."""
-    folder = Path(tempfile.mkdtemp(prefix="overture-kills-"))
-    # With the owner of the files, who is PostgreSQL's own user where we are root.
-    subprocess.run(["cp", "-a", prepared[0] / "data", folder / "data"], check=True)
-    yield folder / "data"
-    kill_postgres(folder / "data")
-    shutil.rmtree(folder)
-
-
-def killed(
-    data: Path, prepared: tuple[Path, Cast], kills: Sequence[str], **how: str | None
-) -> Report:
-    log = data.parent / "server.log"
-    report = kill_and_check(data, prepared[1], log, kills, **how)  # type: ignore[arg-type]
-    print(report.summary())
-    return report
+Shown = Callable[[Row], Row]
 
 
 def test_what_was_acknowledged_survives_kills_of_server_and_postgres(
-    data: Path, prepared: tuple[Path, Cast]
+    ground: Ground, shown: Shown
 ) -> None:
-    report = kill_and_check(
-        data,
-        prepared[1],
-        data.parent / "server.log",
-        ["server", "postgres"] * 5,
-        also=lambda: command_verifies(data),
-    )
-    print(report.summary())
+    what = ["server", "worker", "postgres", "server"]
+    row = shown(kills(ground, what, also=command_verifies))
 
-    assert report.damage == []
-    assert len(report.told) > 500
-    assert [len(times) for times in report.back_seconds.values()] == [5, 5]
+    assert row.found.all == []
+    assert row.acknowledged > 60 * len(what)
+    assert len(row.back_seconds) == len(what)
 
 
-# The campaign has teeth: with a fault it fails ---------------------------------------------------
+def command_verifies(data: Path) -> list[str]:
+    """What `overture ledger verify` itself says of a folder."""
+    command = [sys.executable, "-m", "overture", "ledger", "verify", "--data", str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [] if done.returncode == 0 else [f"overture ledger verify: {done.stdout}{done.stderr}"]
 
 
-def test_commits_that_do_not_wait_for_the_disk_are_found(
-    data: Path, prepared: tuple[Path, Cast]
-) -> None:
-    make_unsafe(data)
-
-    report = killed(data, prepared, ["postgres"] * 2, accept_unsafe_database="true")
-
-    assert report.lost
+# The check has teeth: with a fault it fails ------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", ["server", "postgres"])
-def test_an_answer_before_the_commit_is_found(
-    data: Path, prepared: tuple[Path, Cast], what: str
-) -> None:
-    report = killed(data, prepared, [what] * 2, mutant="answer_first")
-
-    assert report.lost
+def test_commits_that_do_not_wait_for_the_disk_are_found(ground: Ground, shown: Shown) -> None:
+    assert shown(commits_that_do_not_wait(ground)).found.lost
 
 
-def test_charge_and_message_in_two_transactions_are_found(
-    data: Path, prepared: tuple[Path, Cast]
-) -> None:
-    report = killed(data, prepared, ["server"] * 3, mutant="charge_apart")
+def test_an_answer_before_the_commit_is_found(ground: Ground, shown: Shown) -> None:
+    assert shown(answers_before_commits(ground)).found.lost
+
+
+def test_charge_and_message_in_two_transactions_are_found(ground: Ground, shown: Shown) -> None:
+    found = shown(charges_apart(ground)).found
 
     # Nobody was told of what is lost here: only the ledger, held against the messages, shows it.
-    assert not report.lost
-    assert any(each.startswith("A charge without a message") for each in report.damage)
-    assert any(each.startswith("Ledger: The InMail of this entry") for each in report.damage)
+    assert not found.lost
+    assert any(each.startswith("A charge without a message") for each in found.unbalanced)
+    assert any(each.startswith("Ledger: The InMail of this entry") for each in found.unbalanced)
 
 
 # What a lost database leaves open ----------------------------------------------------------------

@@ -28,7 +28,7 @@ from overture.store.db import Database, Tx, pipelined
 from overture.store.idempotency import Kept, Once
 from tests.cast import Town
 from tests.databases import Databases
-from tests.faults.campaign import broken_books, verified
+from tests.faults.damage import broken_books, verified
 from tests.faults.servers import (
     OPERATOR_TOKEN,
     Server,
