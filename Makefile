@@ -28,9 +28,9 @@ shots: setup browser ## picture every page and state into shots/; ARGS="inbox" c
 browser: setup
 	@$(get_chromium)
 
-soak: setup ## play 10,000 lives of members instead of the tests' 200; RUNS= for another number
-	OVERTURE_MACHINE_RUNS=$(or $(RUNS),10000) $(bin)/python -m pytest -o faulthandler_timeout=0 \
-	  tests/actions/test_state_machine.py $(ARGS)
+soak: setup ## play 10,000 lives of members and as many attacks on credits; RUNS= for another number
+	OVERTURE_MACHINE_RUNS=$(or $(RUNS),10000) OVERTURE_ATTACKS=$(or $(RUNS),10000) \
+	  $(bin)/python -m pytest -o faulthandler_timeout=0 tests/actions/test_state_machine.py tests/attacks $(ARGS)
 
 simulation: setup ## play seeds of the simulation: ARGS="--seeds 1000", "--seed 41 --seeds 1", --mistakes
 	$(bin)/python -m tests.simulation $(ARGS)

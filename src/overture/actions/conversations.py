@@ -8,7 +8,7 @@ from overture.core.contact import Contact
 from overture.core.ids import MemberId
 from overture.core.pace import Paced
 from overture.core.policy import PolicyBook
-from overture.core.sending import Answer, Command, Done, Respond, Start, Write
+from overture.core.sending import Answer, Command, Done, Respond, Start, Withdraw, Write
 from overture.store import conversations as store
 from overture.store.db import Tx
 from overture.store.idempotency import Kept, Once, keep, kept
@@ -48,7 +48,7 @@ async def act(
 async def _act(
     tx: Tx, asks: Sequence[Ask], now: datetime, book: PolicyBook
 ) -> list[Answer | Kept | KeyReused]:
-    """Carries out the first of these, until one goes on with what another of them began."""
+    """Carries out the first of these, until one goes on with what another of them began or ended."""
     commands = [ask.command for ask in asks]
     blocks = any(isinstance(command, Respond) and command.block for command in commands)
     loaded = await store.facts(
@@ -65,11 +65,12 @@ async def _act(
     known = await kept(tx, [ask.once for ask in asks if ask.once is not None])
     answers: list[Answer | Kept | KeyReused] = []
     to_keep: list[tuple[Once, Kept]] = []
-    begun: set[frozenset[MemberId]] = set()
+    changed: set[frozenset[MemberId]] = set()
     for ask in asks:
         # A letter is stored as one that waits before it is answered, so that a second one between the
-        # two, which another server carries out at the same time, meets it.
-        if isinstance(ask.command, Start) and _pair(ask.command) in begun:
+        # two, which another server carries out at the same time, meets it. And it is stored as one that
+        # waits no more before the next one is: they would meet each other.
+        if isinstance(ask.command, Start) and _pair(ask.command) in changed:
             break
         once = ask.once
         if once is not None and (before := known.get(once.scope)) is not None:
@@ -77,8 +78,8 @@ async def _act(
             continue
         answer = loaded.desk.decide(ask.command)
         answers.append(answer)
-        if isinstance(ask.command, Start) and isinstance(answer, Done) and answer.created:
-            begun.add(_pair(ask.command))
+        if isinstance(answer, Done) and (answer.created or _may_end(ask.command)):
+            changed.add(frozenset((ask.command.viewer, answer.conversation.with_.id)))
         if once is not None and ask.render is not None and isinstance(answer, Done):
             status, body = ask.render(answer)
             known[once.scope] = Kept(status, body, once.fingerprint)
@@ -86,6 +87,11 @@ async def _act(
     await store.record(tx, loaded)
     await keep(tx, to_keep)
     return answers
+
+
+def _may_end(command: Command) -> bool:
+    """Whether a letter may wait no more after this."""
+    return isinstance(command, Respond | Withdraw | Write)
 
 
 def _pair(command: Start) -> frozenset[MemberId]:
