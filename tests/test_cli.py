@@ -209,6 +209,37 @@ def test_who_lost_app_and_recovery_codes_is_helped_by_the_operator(database_url)
         assert connection.execute(noted).fetchall() == [("command line", "two_steps.off")]
 
 
+def test_who_may_enter_the_console_is_decided_on_the_command_line(database_url):
+    on_it = ("--database-url", database_url)
+    with serving(*on_it) as server:
+        server.make_member("ada")
+    assert command("operator", "list", *on_it).stdout == "There is no operator.\n"
+    assert command("operator", "add", "nobody", *on_it).returncode == 1
+    # Who cannot sign in cannot enter either.
+    assert command("operator", "add", "ada", *on_it).returncode == 1
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "insert into accounts (member_id, email, password) "
+            "select id, 'ada@example.org', '-' from members where handle = 'ada'"
+        )
+
+    assert command("operator", "add", "ada", *on_it).returncode == 0
+    told = command("operator", "list", *on_it).stdout
+    assert told.startswith("ada  ")
+    assert told.endswith("  no second factor yet\n")
+    assert command("operator", "add", "ada", *on_it).returncode == 1
+    assert command("operator", "remove", "ada", *on_it).returncode == 0
+    refused = command("operator", "remove", "ada", *on_it)
+    assert refused.stderr == "overture: ada is no operator.\n"
+
+    with psycopg.connect(database_url) as connection:
+        noted = "select actor, action from audit where action like 'operator.%' order by number"
+        assert connection.execute(noted).fetchall() == [
+            ("command line", "operator.added"),
+            ("command line", "operator.removed"),
+        ]
+
+
 def test_a_discrepancy_in_the_ledger_is_told(database_url):
     on_it = ("--database-url", database_url)
     sound = command("ledger", "verify", *on_it)

@@ -277,15 +277,31 @@ def mail_in(
     metavar="ZIP",
     help="A LinkedIn data export to import first, for a member “you”.",
 )
+@click.option(
+    "--code",
+    is_flag=True,
+    help="Print the code that the demo's operator signs in with now, and end.",
+)
 @_takes("host", "port")
 def demo(
-    settings: Settings, data: Path | None, database_url: str | None, archive: Path | None
+    settings: Settings,
+    *,
+    data: Path | None,
+    database_url: str | None,
+    archive: Path | None,
+    code: bool,
 ) -> None:
     """Serve a small invented network, and print what to try.
 
     It is made at the first start, with a year of letters and of ledger, in an embedded database of
     its own; the next start goes on with it.
     """
+    if code:
+        from overture.clock import real_now
+        from overture.demo.page import code_now
+
+        click.echo(code_now(real_now()))
+        return
     _end_on_signals()
     from overture.demo.run import demo
 
@@ -507,6 +523,75 @@ def token_revoke(settings: Settings, token_id: str) -> None:
     click.echo(f"The token {token_id} is revoked.")
 
 
+@overture.group()
+def operator() -> None:
+    """Say which members may enter the console, at /ops."""
+
+
+@operator.command("add")
+@click.argument("handle")
+@_takes(*_INSTALLATION)
+def operator_add(settings: Settings, handle: str) -> None:
+    """Make the member of a HANDLE an operator.
+
+    They sign in as always, and enter the console with a second factor: a passkey or an app's code.
+    """
+    from overture.actions import operators
+
+    if not _on(settings, lambda installation: _operator(installation, handle, operators.add)):
+        raise Failed(f"{handle} is an operator already, or has no account to sign in with.")
+    click.echo(f"{handle} may enter the console, at /ops.")
+
+
+@operator.command("remove")
+@click.argument("handle")
+@_takes(*_INSTALLATION)
+def operator_remove(settings: Settings, handle: str) -> None:
+    """Make the member of a HANDLE an operator no more, at once."""
+    from overture.actions import operators
+
+    if not _on(settings, lambda installation: _operator(installation, handle, operators.remove)):
+        raise Failed(f"{handle} is no operator.")
+    click.echo(f"{handle} may not enter the console any more.")
+
+
+@operator.command("list")
+@_takes(*_INSTALLATION)
+@_as_json
+def operator_list(settings: Settings, as_json: bool) -> None:
+    """Who may enter the console, and whether they have a second factor to do so."""
+    import msgspec
+
+    from overture.store import operators
+
+    found = _on(settings, lambda installation: installation.db.reading(operators.listed))
+    if as_json:
+        _print_json(msgspec.to_builtins(found))
+        return
+    for each in found:
+        lacking = "" if each.second_factor else "no second factor yet"
+        told = (each.handle, each.name, each.email, f"since {each.since:%Y-%m-%d}", lacking)
+        click.echo("  ".join(part for part in told if part))
+    if not found:
+        click.echo("There is no operator.")
+
+
+async def _operator(
+    installation: "Installation", handle: str, change: "Callable[..., Awaitable[bool]]"
+) -> bool:
+    from overture import ids
+    from overture.store import members
+
+    async def work(tx: "Tx") -> bool:
+        now = await installation.clock.now(tx)
+        member = await members.profile(tx, None, handle=handle, now=now)
+        if member is None:
+            raise Failed(f"There is no member with the handle {handle}.")
+        return await change(tx, member.id, by=ACTOR, audit_id=ids.new(), now=now)
+
+    return await installation.db.writing(work)
+
+
 @overture.group("two-steps")
 def two_steps() -> None:
     """Help members who sign in in two steps."""
@@ -601,31 +686,16 @@ def audit_verify(settings: Settings, as_json: bool) -> None:
     Prints how far it goes and the last one's link. Keep that somewhere else: it vouches for all of
     them, also against whoever can write to the database.
     """
-    from overture.store import audit as store
+    from overture.actions import auditing
 
-    async def look(installation: "Installation") -> "tuple[int, store.Head, int | None]":
-        async def read(tx: "Tx") -> "tuple[int, store.Head, int | None]":
-            async with tx.transaction():
-                await tx.execute("set transaction isolation level repeatable read, read only")
-                told, at = await store.head(tx), await store.beginning(tx)
-                dropped = at.number
-                while True:
-                    further, broken = await store.first_broken(tx, at, 10_000)
-                    if broken is not None:
-                        return dropped, further, broken
-                    if further == at:
-                        return dropped, at, None if at == told else at.number + 1
-                    at = further
-
-        return await installation.db.reading(read)
-
-    dropped, head, broken = _on(settings, look)
+    checked = _on(settings, lambda installation: installation.db.reading(auditing.verify))
+    head, dropped, broken = checked.head, checked.dropped, checked.broken
     if as_json:
         told = {"entries": head.number, "dropped": dropped, "link": head.link, "broken": broken}
         _print_json(told)
     elif broken is None:
         before = f" The first {dropped} were dropped as too old." if dropped else ""
-        count = head.number - dropped
+        count = checked.entries
         click.echo(f"Checked {count} entries.{before} The last one's link: {head.link or 'none'}")
     if broken is not None:
         raise Failed(f"Entry {broken} of the audit log was changed or taken out.")

@@ -25,8 +25,8 @@ from overture.front import Surface, front, hosts_of
 from overture.handover import Host
 from overture.identity import Client
 from overture.payments.door import Setup, open_door
-from overture.store import accounts, installation, sessions
-from overture.store.db import Tx
+from overture.store import accounts, installation, operators, sessions
+from overture.store.db import Tx, all_rows
 from overture.web.app import web_app
 from overture.web.context import Push, Site, make_site
 from tests.cast import SIGN_UP, Town, town_in
@@ -99,6 +99,35 @@ class Place:
         browser.http.cookies.set("session", secret, domain="overture.example")
         browser.id = member
         return browser
+
+    async def operator(self, handle: str) -> Browser:
+        """An operator who has entered the console with a second factor, only now."""
+        browser = await self.member(handle)
+        member = browser.id
+        assert member is not None
+
+        async def enter(tx: Tx) -> None:
+            await operators.add(tx, member)
+            await tx.execute(
+                "update sessions set factor_at = now() where member_id = %s", (member,)
+            )
+            for (session,) in await all_rows(
+                tx, "select id from sessions where member_id = %s", (member,)
+            ):
+                assert await operators.enter(tx, member, session)
+
+        await self.town.do(enter)
+        return browser
+
+    async def factor_grows_stale(self, member: MemberId) -> None:
+        """The member has long since shown a second factor, in every browser."""
+        await self.town.do(
+            lambda tx: tx.execute(
+                "update sessions set factor_at = factor_at - interval '10 minutes 1 second' "
+                "where member_id = %s",
+                (member,),
+            )
+        )
 
     async def grows_stale(self, member: MemberId) -> None:
         """The member has long since shown who they are, in every browser."""

@@ -45,7 +45,7 @@ from overture.mail.notices import Desk, Notice
 from overture.mail.page import page
 from overture.mail.plain import plain
 from overture.mail.said import Said
-from overture.store import links
+from overture.store import links, two_steps
 from overture.store.boxes import Folder
 from overture.store.db import Tx
 from overture.store.decisions import Decision
@@ -223,6 +223,7 @@ def _markup(text: str) -> list[str]:
 # What the walk below need not look at, and why.
 NOT_PAGES = {
     "/": "redirects",
+    "/ops": "redirects",
     "/settings": "redirects",
     "/profile/photo": "redirects",
     "/events": "a stream of patches, each of a template that is looked at",
@@ -406,6 +407,9 @@ class Life:
     stale: Browser
     # One who is suspended.
     shut: Browser
+    # An operator in the console, and one before it.
+    operator: Browser
+    outside: Browser
     conversations: list[str] = field(default_factory=list)
     mine: list[str] = field(default_factory=list)
 
@@ -419,12 +423,15 @@ async def _life(place: Place) -> Life:
         _speaking(place.browser()),
         _speaking(await place.member("10")),
         _speaking(await place.member("12")),
+        _speaking(await place.operator("13")),
+        _speaking(await place.operator("14")),
     )
     me = life.me.id
     assert me
     assert life.stale.id
     await place.grows_stale(life.stale.id)
     await _two_steps(place, life)
+    await _steps_out(place, life.outside)
     with_plan = {name: await town.member(name, premium="premium_career") for name in WITH_PLAN}
     basic = {name: await town.member(name) for name in BASIC}
     them = with_plan | basic
@@ -526,6 +533,14 @@ async def _decided(place: Place, life: Life, other: MemberId) -> None:
     await place.town.do(decide)
 
 
+async def _steps_out(place: Place, operator: Browser) -> None:
+    """They have an app, and have left the console."""
+    member = operator.id
+    assert member
+    await place.town.do(lambda tx: two_steps.set_code_app(tx, member, "OVERTURE" * 4, used=0))
+    assert (await operator.post("/ops/leave")).status_code == 303
+
+
 async def _two_steps(place: Place, life: Life) -> None:
     """The member signs in in two steps; one browser lacks the second, one sets up another app."""
     page = await life.me.follow(await life.me.post("/settings/security/app"))
@@ -570,6 +585,7 @@ def _addresses(path: str, life: Life) -> list[tuple[Browser, str]]:
         ],
         "/members": ["/members?q=2", "/members?q=Ξ"],
         "/network": ["/network?q=Ξ"],
+        "/ops/audit": ["/ops/audit?of=all", "/ops/audit?member=Ω", "/ops/audit?action=Ω"],
         "/premium": ["/premium?pool=recruiter"],
         "/premium/change": [
             f"/premium/change?pool=premium&plan={plan}"
@@ -580,6 +596,10 @@ def _addresses(path: str, life: Life) -> list[tuple[Browser, str]]:
         "/reset/new": ["/reset/new?link=11"],
         "/verify": ["/verify?link=22"],
     }
+    if path == "/ops/enter":
+        return [(life.outside, path), (life.me, path)]
+    if path.startswith("/ops/"):
+        return [(life.operator, each) for each in (path, *more.get(path, []))]
     if path == "/suspended":
         return [(life.shut, path)]
     if path in ("/login/code", "/confirm"):

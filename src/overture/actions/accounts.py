@@ -290,6 +290,7 @@ async def begin(
         by_identity=by_identity,
         frame=frame,
         proven=proven,
+        factor=not rules.FACTORS.isdisjoint(by),
     )
     await store.know_device(tx, hash_of(device), member)
     payload = {"session": fresh.id, "known_device": known, "by": list(by)}
@@ -631,7 +632,7 @@ async def change_password(
         await store.forget_devices(tx, member)
         await store.know_device(tx, hash_of(fresh.device), member)
         await sign_out_everywhere(tx, member, now, but=session)
-        await sessions.prove(tx, member, session, hash_of(fresh.secret))
+        await sessions.prove(tx, member, session, hash_of(fresh.secret), factor=False)
         await tell(tx, [Event(member, "account.password_changed", now, {})])
         return SignedIn(member, fresh.secret, fresh.device)
 

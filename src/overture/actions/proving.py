@@ -59,7 +59,8 @@ async def proven(
     tx: Tx, member: MemberId, session: str, fresh: Fresh, now: datetime, *, by: str
 ) -> Proven | Denied:
     """Notes that the member has shown who they are; BEGIN_AGAIN where the session has ended."""
-    if not await sessions.prove(tx, member, session, hash_of(fresh.secret)):
+    factor = by in rules.FACTORS
+    if not await sessions.prove(tx, member, session, hash_of(fresh.secret), factor=factor):
         return Denied.BEGIN_AGAIN
     await tell(tx, [Event(member, "account.proven", now, {"session": session, "by": by})])
     return Proven(fresh.secret)

@@ -60,9 +60,9 @@ class TokenOut(Out):
 
 
 class AuditEntryOut(Out):
-    """`actor` is whose token it was (`token:ID`), the member (`member:ID`), the command that was run or
-    the payment provider (`stripe`). `link` seals the entry and all before it, counted by `number`: see
-    the reference of the ledger's."""
+    """`actor` is whose token it was (`token:ID`), the operator in the console (`operator:ID`), the
+    member (`member:ID`), the command that was run or the payment provider (`stripe`). `link` seals the
+    entry and all before it, counted by `number`: see the reference of the ledger's."""
 
     id: str
     at: Instant

@@ -27,6 +27,11 @@ SESSION_IDLE = timedelta(days=30)
 SESSION_MAX = timedelta(days=180)
 # Who has shown who they are is not asked again for so long, before what nobody may do in their place.
 PROVEN_FOR = timedelta(minutes=10)
+# The console stays open in an operator's browser for so long without use, and for so long at most.
+CONSOLE_IDLE = timedelta(minutes=30)
+CONSOLE_MAX = timedelta(hours=12)
+# What counts as a second factor: what a stranger who knows the password does not have.
+FACTORS = frozenset({"code", "passkey"})
 # What was begun in a browser is to be ended within so long.
 CEREMONY_MAX = timedelta(minutes=10)
 # What a host site signs to hand somebody over holds for so long at most.

@@ -11,10 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import click
+from pyotp.totp import TOTP
 
 from overture import ids
 from overture.actions import accounts, credits, members, passwords, subscriptions, tokens
+from overture.actions import operators as console
 from overture.actions.conversations import preview
+from overture.actions.fields import Invalid
+from overture.actions.members import NewMember
 from overture.actions.subscriptions import Premium, SubscriptionView
 from overture.app import Installation
 from overture.core.contact import Contact
@@ -23,7 +27,7 @@ from overture.core.ids import MemberId, TokenId
 from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
 from overture.demo.cast import CAST
-from overture.store import inbox, metrics
+from overture.store import inbox, metrics, operators, two_steps
 from overture.store.accounts import of as account_of
 from overture.store.db import Tx
 from overture.store.inbox import Box
@@ -34,6 +38,9 @@ from overture.store.tokens import TokenRow
 ACTOR = "overture demo"
 # Of everyone in a demo: whoever can reach it may be any of them.
 PASSWORD = "unfinished symphony"  # noqa: S105
+# Who runs the demo's network, and what an app makes their codes of, so that the console can be tried.
+OPERATOR = "otello-ostinato"
+OPERATOR_SECRET = "OVERTUREDEMOOVERTUREDEMOOVERTURE"  # noqa: S105  # not-a-secret
 # The handle of whose archive was imported.
 YOU = "you"
 # Of a statement or a box, as much as one answer can show.
@@ -115,6 +122,7 @@ async def make(installation: Installation) -> Page:
         now = await installation.clock.now(tx)
         page = Page(await metrics.counts(tx, now), now, installation.book)
         await _open_accounts(tx, stored, now)
+        await _open_console(tx, stored, now)
         await _choose(tx, page)
         for person, _ in page.people.values():
             page.secrets[person.variable] = await _issue(tx, person.id, now)
@@ -161,6 +169,10 @@ def show(page: Page, address: str, place: str) -> None:
         f"everyone here has the same password: {bold(PASSWORD)}",
         *page.otherwise,
         "",
+        f"The operator, {OPERATOR}, is then asked for a code. It is printed by",
+        f"  {bold(f'{_command()} demo --code')}",
+        f"and opens the console too: {bold(f'{address}/ops')}",
+        "",
         f"Every call is explained at {bold(f'{address}/api/v1/reference')}",
         "Paste into another terminal; these tokens are made anew at every start:",
         "",
@@ -192,6 +204,35 @@ async def _open_accounts(tx: Tx, stored: str, now: datetime) -> None:
             await accounts.open_for(
                 tx, found.id, otherwise=_address(handle), password=stored, now=now
             )
+
+
+async def _open_console(tx: Tx, stored: str, now: datetime) -> None:
+    """Makes an operator, where there was none: with an app, so that there is a second factor."""
+    if await operators.listed(tx) or await members.profile(tx, None, OPERATOR, now):
+        return
+    new = NewMember(
+        MemberId(ids.new()),
+        OPERATOR,
+        "Otello Ostinato",
+        headline="Runs this network, and sees that all is well",
+    )
+    made = await members.create(tx, new, now)
+    assert not isinstance(made, (Refusal, Invalid)), made
+    await accounts.open_for(tx, made.id, otherwise=_address(made.handle), password=stored, now=now)
+    await two_steps.turn_on(tx, made.id)
+    await two_steps.set_code_app(tx, made.id, OPERATOR_SECRET, used=0)
+    await console.add(tx, made.id, by=ACTOR, audit_id=ids.new(), now=now)
+
+
+def code_now(at: datetime) -> str:
+    """The code that the operator's app would show at this instant."""
+    return TOTP(OPERATOR_SECRET).at(at)
+
+
+def _command() -> str:
+    """How this very program is called from here."""
+    called = sys.argv[0]
+    return min(called, os.path.relpath(called), key=len)
 
 
 async def _sign_in(installation: Installation, person: Person) -> str | None:

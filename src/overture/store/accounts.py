@@ -6,7 +6,13 @@ from datetime import datetime
 
 import msgspec
 
-from overture.core.accounts import DEVICE_MAX, PROVEN_FOR, SESSION_IDLE
+from overture.core.accounts import (
+    CONSOLE_IDLE,
+    CONSOLE_MAX,
+    DEVICE_MAX,
+    PROVEN_FOR,
+    SESSION_IDLE,
+)
 from overture.core.ids import MemberId
 from overture.store import mails
 from overture.store.db import Tx, all_rows, as_json, one_row
@@ -19,6 +25,9 @@ class Viewer(msgspec.Struct, frozen=True):
     `language` or `theme` of None is as the browser asks. `proven`: they have only just shown who they
     are, and need not be asked again. `suspended`: they may do next to nothing.
     `frame`: the origin of the host's pages in whose frames alone the session counts.
+
+    `operator`: the console is for them. This browser is in it where `in_console`, and has only just
+    shown a second factor where `factor_proven`.
     """
 
     id: MemberId
@@ -35,6 +44,9 @@ class Viewer(msgspec.Struct, frozen=True):
     proven: bool = False
     suspended: bool = False
     frame: str | None = None
+    operator: bool = False
+    in_console: bool = False
+    factor_proven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +78,13 @@ async def sessions_of(tx: Tx, presented: Sequence[str]) -> list[Viewer | None]:
     """Who is signed in, for each of these SHA-256 of cookies in hexadecimal; None where nobody is."""
     asked = [{"place": place, "hash": each} for place, each in enumerate(presented)]
     found: list[Viewer | None] = [None] * len(presented)
-    params = {"asked": as_json(asked), "idle": SESSION_IDLE, "proven": PROVEN_FOR}
+    params = {
+        "asked": as_json(asked),
+        "idle": SESSION_IDLE,
+        "proven": PROVEN_FOR,
+        "console_idle": CONSOLE_IDLE,
+        "console_max": CONSOLE_MAX,
+    }
     for place, *columns in await all_rows(tx, _VIEWERS, params):
         found[place] = Viewer(*columns)
     return found
@@ -171,10 +189,12 @@ async def prune(tx: Tx) -> None:
 # look-ups: a plan made while the tables were small would go through all sessions.
 _VIEWERS = """
     with asked as materialized (
-        select p.place, s.hash, s.id, s.member_id, s.seen_at, s.proved_at, s.frame
+        select p.place, s.hash, s.id, s.member_id, s.seen_at, s.proved_at, s.frame, s.factor_at,
+            s.console_at, s.console_seen_at
         from json_to_recordset(%(asked)s) as p (place integer, hash text)
         cross join lateral (
-            select s.hash, s.id, s.member_id, s.seen_at, s.proved_at, s.frame
+            select s.hash, s.id, s.member_id, s.seen_at, s.proved_at, s.frame, s.factor_at,
+                s.console_at, s.console_seen_at
             from sessions s
             where s.hash = decode(p.hash, 'hex') and s.expires_at > now()
                 and s.seen_at > now() - %(idle)s
@@ -194,7 +214,16 @@ _VIEWERS = """
         ))
     )
     select a.place, m.id, m.handle, m.name, m.headline, m.photo, m.premium, m.language, m.time_zone,
-        a.id, m.theme, m.shortcuts, a.proved_at > now() - %(proven)s, m.suspended, a.frame
+        a.id, m.theme, m.shortcuts, a.proved_at > now() - %(proven)s, m.suspended, a.frame,
+        exists (
+            select from accounts c where c.member_id = a.member_id and c.operator_at is not null
+        ),
+        coalesce(
+            a.console_at > now() - %(console_max)s
+                and a.console_seen_at > now() - %(console_idle)s,
+            false
+        ),
+        coalesce(a.factor_at > now() - %(proven)s, false)
     from asked a
     cross join lateral (
         select m.id, m.handle, m.name, m.headline, m.photo, m.language, m.time_zone, m.theme,

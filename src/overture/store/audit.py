@@ -6,7 +6,7 @@ It is added to and never changed: each entry seals all before it, as the ledger'
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import msgspec
@@ -20,7 +20,8 @@ from overture.store.pages import Page, page_of
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`actor` is whose token it was (`token:ID`), the command that was run (`cli`), or `stripe`."""
+    """`actor` is whose token it was (`token:ID`), the operator in the console (`operator:ID`), the
+    member (`member:ID`), the command that was run, or `stripe`."""
 
     id: str
     at: datetime
@@ -58,10 +59,45 @@ async def record(
     )
 
 
-async def newest(tx: Tx, *, cursor: str | None, limit: int) -> Page[Entry]:
-    at, last = (None, None) if cursor is None else pages.decode(cursor, tuple[datetime, UUID])
-    rows = await all_rows(tx, _NEWEST, {"at": at, "last": last, "limit": limit + 1})
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked for; all of it where nothing is said. `operators`: what members did not do
+    themselves. `before`: what is older than this."""
+
+    operators: bool = False
+    member: MemberId | None = None
+    action: str | None = None
+    before: datetime | None = None
+
+
+async def newest(
+    tx: Tx, *, cursor: str | None, limit: int, wanted: Wanted | None = None
+) -> Page[Entry]:
+    wanted = wanted or Wanted()
+    params: dict[str, object] = {"limit": limit + 1}
+    # Each with a plan of its own, so that each finds its index.
+    conditions: list[LiteralString] = ["true"]
+    if cursor is not None:
+        params["at"], params["last"] = pages.decode(cursor, tuple[datetime, UUID])
+        conditions.append("(at, id) < (%(at)s::timestamptz, %(last)s::uuid)")
+    if wanted.operators:
+        conditions.append("actor not like 'member:%%'")
+    if wanted.member is not None:
+        params["member"] = wanted.member
+        conditions.append("member_id = %(member)s")
+    if wanted.action is not None:
+        params["action"] = wanted.action
+        conditions.append("action = %(action)s")
+    if wanted.before is not None:
+        params["before"] = wanted.before
+        conditions.append("at < %(before)s")
+    rows = await all_rows(tx, _NEWEST.replace("#wanted", " and ".join(conditions)), params)
     return page_of(rows, limit, _entry, lambda row: (row[1], row[0]))
+
+
+async def actions(tx: Tx) -> list[str]:
+    """Every kind of thing that stands in the log."""
+    return [row[0] for row in await all_rows(tx, _ACTIONS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +155,17 @@ def _entry(row: Sequence[Any]) -> Entry:
     return Entry(row[0], row[1], row[2], row[3], row[4], _detail(row[5]), row[6], row[7])
 
 
+# From one kind to the next by the index: there are few of them, however long the log is.
+_ACTIONS = """
+    with recursive kinds as (
+        (select action from audit order by action limit 1)
+        union all
+        select (select a.action from audit a where a.action > k.action order by a.action limit 1)
+        from kinds k
+        where k.action is not null
+    )
+    select action from kinds where action is not null
+"""
 # Who acts where the installation does by itself, and what it does to the log.
 ITSELF = "overture"
 FORGOTTEN = "audit.forgotten"
@@ -156,7 +203,7 @@ _CHAIN = """
 _NEWEST = """
     select id, at, actor, action, member_id, detail, number, link
     from audit
-    where %(at)s::timestamptz is null or (at, id) < (%(at)s::timestamptz, %(last)s::uuid)
+    where #wanted
     order by at desc, id desc
     limit %(limit)s
 """

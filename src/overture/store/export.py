@@ -197,6 +197,7 @@ _TOKENS = """
 """
 _ACCOUNTS = """
     select a.email, a.verified_at, a.password_at as password_set_at, a.two_steps_at as two_steps_since,
+        a.operator_at as operator_since,
         (select c.added_at from code_apps c where c.member_id = a.member_id) as code_app_since,
         (select count(*) from recovery_codes r where r.member_id = a.member_id) as recovery_codes_left
     from accounts a
@@ -221,8 +222,8 @@ _SECURITY = """
     order by number
 """
 _SESSIONS = """
-    select id, created_at, seen_at, proved_at, expires_at, client, agent, by_identity, frame,
-        push_endpoint
+    select id, created_at, seen_at, proved_at, factor_at, console_at, console_seen_at, expires_at,
+        client, agent, by_identity, frame, push_endpoint
     from sessions
     where member_id = %(member)s
     order by created_at, id

@@ -34,14 +34,15 @@ async def add(
     by_identity: bool = False,
     frame: str | None = None,
     proven: bool = True,
+    factor: bool = False,
 ) -> None:
     """Signs a browser in. `session` is the new session's id, `sha256` that of its secret, as hex.
 
     `frame`: the origin of the pages in whose frames alone it counts. Not `proven`: who it is is asked
-    again at once before what nobody may do in their place.
+    again at once before what nobody may do in their place. `factor`: a second factor was shown.
     """
     ago = timedelta(0) if proven else PROVEN_FOR
-    row = (sha256, session, member, SESSION_MAX, client, agent, by_identity, frame, ago)
+    row = (sha256, session, member, SESSION_MAX, client, agent, by_identity, frame, ago, factor)
     await tx.execute(_ADD, row)
     await tx.execute(_DROP_OLDEST, (member, SESSIONS_MAX))
 
@@ -51,12 +52,12 @@ async def mine(tx: Tx, member: MemberId) -> Sequence[Session]:
     return [Session(*row) for row in await all_rows(tx, _MINE, (member, SESSION_IDLE))]
 
 
-async def prove(tx: Tx, member: MemberId, session: str, sha256: str) -> bool:
+async def prove(tx: Tx, member: MemberId, session: str, sha256: str, *, factor: bool) -> bool:
     """Notes that the member has shown again who they are; the session gets another secret with it.
 
-    False where it has ended meanwhile.
+    `factor` says that it was with a second factor. False where the session has ended meanwhile.
     """
-    return bool(await all_rows(tx, _PROVE, (sha256, member, session)))
+    return bool(await all_rows(tx, _PROVE, (sha256, factor, member, session)))
 
 
 async def end(tx: Tx, sha256: str) -> tuple[MemberId, str, bool] | None:
@@ -77,8 +78,11 @@ async def end_all(tx: Tx, member: MemberId, *, but: str | None = None) -> list[s
 
 _ADD = """
     insert into sessions
-        (hash, id, member_id, expires_at, client, agent, by_identity, frame, proved_at)
-    values (decode(%s, 'hex'), %s, %s, now() + %s, %s, %s, %s, %s, now() - %s)
+        (hash, id, member_id, expires_at, client, agent, by_identity, frame, proved_at, factor_at)
+    values (
+        decode(%s, 'hex'), %s, %s, now() + %s, %s, %s, %s, %s, now() - %s,
+        case when %s then now() end
+    )
 """
 _DROP_OLDEST = """
     delete from sessions s
@@ -98,7 +102,8 @@ _MINE = """
 """
 _PROVE = """
     update sessions
-    set hash = decode(%s, 'hex'), proved_at = now()
+    set hash = decode(%s, 'hex'), proved_at = now(),
+        factor_at = case when %s then now() else factor_at end
     where member_id = %s and id = %s
     returning id
 """

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from overture import ids
 from overture.actions.lanes import Overloaded
+from overture.store import operators
 from overture.store.accounts import Viewer
 from overture.store.db import Tx, Unavailable
 from overture.store.pages import BadCursor
@@ -49,9 +50,11 @@ from overture.web import (
     two_steps,
 )
 from overture.web.context import Site
+from overture.web.ops import pages as console
 from overture.web.render import html
 from overture.web.shell import NOBODY, shell
 from overture.web.visit import (
+    ANEW,
     SESSION_COOKIE,
     Absent,
     Answer,
@@ -89,6 +92,8 @@ MODULES: tuple[ModuleType, ...] = (
     security,
     settings,
     two_steps,
+    console,
+    *console.MODULES,
 )
 
 _NOTICE_COOKIE = "notice"
@@ -226,7 +231,10 @@ async def _answer(handler: Handler, visit: Visit) -> Answer:
     if not own and not guard.is_own(request.headers, site.public_url):
         _log.info("POST %s was refused: it came from another site", handler.path)
         return No(_("This did not come from a page of this site. Load the page anew."), 403)
-    if handler.who is not Who.ANYONE and visit.visitor is None:
+    if handler.who.is_operator:
+        if (door := await _door(handler, visit)) is not None:
+            return door
+    elif handler.who is not Who.ANYONE and visit.visitor is None:
         return Go(frames.AGAIN if visit.framed else _login(request))
     if visit.visitor is not None and visit.framed and not frames.may_embed(handler.path):
         return Page("apart.html", {"url": _wanted(request)})
@@ -283,6 +291,21 @@ async def _carry_out(handler: Handler, visit: Visit) -> Answer:
         return await site.db.writing(write)
     except _TakenBack as taken_back:
         return taken_back.answer
+
+
+async def _door(handler: Handler, visit: Visit) -> Go | None:
+    """Where an operator is to go first; None where they may see it. To others there is no such page."""
+    visitor = visit.visitor
+    if visitor is None or not visitor.operator or visitor.suspended or visit.framed:
+        raise Absent
+    if handler.who is Who.OPERATOR_OUTSIDE:
+        return None
+    unproven = handler.who is Who.OPERATOR_PROVEN and not visitor.factor_proven
+    if unproven or not visitor.in_console:
+        return Go(f"/ops/enter?next={quote(handler.again or _wanted(visit.request))}")
+    if visit.live != ANEW:
+        await visit.site.db.reading(lambda tx: operators.stay(tx, visitor.id, visitor.session))
+    return None
 
 
 def _login(request: Request) -> str:
@@ -431,7 +454,12 @@ async def _no(answer: No, visit: Visit) -> Response:
 
 
 def _render(template: str, visit: Visit, values: Mapping[str, Any]) -> str:
-    shared = {"viewer": visit.visitor, "visit": visit, "now": visit._now}  # pyright: ignore[reportPrivateUsage]
+    shared = {
+        "viewer": visit.visitor,
+        "visit": visit,
+        "now": visit._now,  # pyright: ignore[reportPrivateUsage]
+        "sections": console.SECTIONS,
+    }
     return html(template, visit.words, {**shared, **values})
 
 

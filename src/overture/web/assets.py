@@ -1,6 +1,7 @@
 """What a browser keeps: the stylesheet, the scripts and the icons, under a name that changes with them.
 
-The stylesheets are read in their layers' order and made one; the icons that the code and the templates
+The stylesheets are read in their layers' order and made one; the console has another beside it, which
+no other page loads. The icons that the code and the templates
 name come from the `lucide` package as one sprite. All of it is made when the server starts.
 """
 
@@ -25,7 +26,7 @@ _TYPES = {
 }
 # Named by the code in a way that the search for `icon("…")` does not see.
 _MORE_ICONS: frozenset[str] = frozenset()
-_ICON = re.compile(r"""\bicon\(\s*["']([a-z0-9-]+)["']""")
+_ICON = re.compile(r"""\bicon(?:\(\s*|=)["']([a-z0-9-]+)["']""")
 # Lines of a script that are comments alone.
 _REMARK = re.compile(rb"^ *//.*\n", re.MULTILINE)
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
@@ -55,7 +56,11 @@ class Assets:
 
 @cache
 def assets() -> Assets:
-    made = {"app.css": _stylesheet(), "icons.svg": _sprite()}
+    made = {
+        "app.css": _stylesheet("static/css"),
+        "console.css": _stylesheet("static/console"),
+        "icons.svg": _sprite(),
+    }
     made |= {each.name: _script(each) for each in _files("static/js", ".js")}
     made |= {each.name: each.read_bytes() for each in _files("static/pictures", "")}
     digest = hashlib.sha256()
@@ -75,10 +80,14 @@ def icon_names() -> frozenset[str]:
     return frozenset(named) | _MORE_ICONS
 
 
-def _stylesheet() -> bytes:
-    by_name = {each.name: each.read_text(encoding="utf-8") for each in _files("static/css", ".css")}
-    order = [*_FIRST, *sorted(by_name.keys() - set(_FIRST))]
+def _stylesheet(folder: str) -> bytes:
+    by_name = {each.name: each.read_text(encoding="utf-8") for each in _files(folder, ".css")}
+    order = sorted(by_name, key=lambda name: (_place(name), name))
     return _COMMENT.sub("", "\n".join(by_name[name] for name in order)).encode()
+
+
+def _place(name: str) -> int:
+    return _FIRST.index(name) if name in _FIRST else len(_FIRST)
 
 
 def _script(file: Traversable) -> bytes:

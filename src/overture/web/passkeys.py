@@ -33,13 +33,14 @@ from overture.web.visit import SESSION_COOKIE, Absent, Answer, Done, Go, No, Vis
 _URL = "/settings/security"
 
 
-def _site(visit: Visit) -> Site:
+def site_of(visit: Visit) -> Site:
+    """For what passkeys are made here. Raises Absent where they are not."""
     if visit.site.passkeys is None:
         raise Absent
     return visit.site.passkeys
 
 
-def _options(options: str) -> Response:
+def told_options(options: str) -> Response:
     return Response(options, media_type="application/json")
 
 
@@ -48,20 +49,20 @@ def _options(options: str) -> Response:
 
 @act("/login/passkey/options", who=Who.ANYONE, transaction=False)
 async def sign_in_options(visit: Visit) -> Answer:
-    site, secret = _site(visit), ids.new_secret()
+    site, secret = site_of(visit), ids.new_secret()
     done = await visit.site.db.writing(
         lambda tx: passkeys.begin_sign_in(tx, site, browser_of(visit), secret)
     )
     if isinstance(done, Denied):
         return No(say(visit, done), status_of(done), "/login")
     keep_ceremony(visit, secret)
-    return _options(done)
+    return told_options(done)
 
 
 @act("/login/passkey", who=Who.ANYONE, transaction=False)
 async def sign_in(visit: Visit) -> Answer:
     now = await visit.site.instant()
-    site, then = _site(visit), visit.form.get("next", "")
+    site, then = site_of(visit), visit.form.get("next", "")
     done = await visit.site.db.writing(
         lambda tx: passkeys.sign_in(
             tx,
@@ -83,14 +84,14 @@ async def sign_in(visit: Visit) -> Answer:
 
 @act("/login/code/passkey/options", who=Who.ANYONE)
 async def second_step_options(visit: Visit) -> Answer:
-    done = await passkeys.begin_second_step(visit.tx, _site(visit), ceremony(visit))
-    return Go("/login") if isinstance(done, Denied) else _options(done)
+    done = await passkeys.begin_second_step(visit.tx, site_of(visit), ceremony(visit))
+    return Go("/login") if isinstance(done, Denied) else told_options(done)
 
 
 @act("/login/code/passkey", who=Who.ANYONE, transaction=False)
 async def second_step(visit: Visit) -> Answer:
     now = await visit.site.instant()
-    site, then = _site(visit), visit.form.get("next", "")
+    site, then = site_of(visit), visit.form.get("next", "")
     done = await visit.site.db.writing(
         lambda tx: passkeys.second_step(
             tx,
@@ -116,15 +117,15 @@ async def second_step(visit: Visit) -> Answer:
 @act("/confirm/passkey/options", while_suspended=True)
 async def confirm_options(visit: Visit) -> Answer:
     secret = ids.new_secret()
-    options = await passkeys.begin_proving(visit.tx, _site(visit), visit.viewer.id, secret)
+    options = await passkeys.begin_proving(visit.tx, site_of(visit), visit.viewer.id, secret)
     keep_ceremony(visit, secret)
-    return _options(options)
+    return told_options(options)
 
 
 @act("/confirm/passkey", transaction=False, while_suspended=True)
 async def confirm(visit: Visit) -> Answer:
     now = await visit.site.instant()
-    site, then = _site(visit), local(visit.form.get("next", ""), "/settings/account")
+    site, then = site_of(visit), local(visit.form.get("next", ""), "/settings/account")
     done = await visit.site.db.writing(
         lambda tx: passkeys.prove(
             tx,
@@ -150,15 +151,15 @@ async def confirm(visit: Visit) -> Answer:
 @act("/settings/security/passkeys/options", who=Who.PROVEN)
 async def new_passkey_options(visit: Visit) -> Answer:
     secret = ids.new_secret()
-    options = await passkeys.begin_adding(visit.tx, _site(visit), visit.viewer.id, secret)
+    options = await passkeys.begin_adding(visit.tx, site_of(visit), visit.viewer.id, secret)
     keep_ceremony(visit, secret)
-    return _options(options)
+    return told_options(options)
 
 
 @act("/settings/security/passkeys", who=Who.PROVEN, transaction=False)
 async def add(visit: Visit) -> Answer:
     now = await visit.site.instant()
-    site, name = _site(visit), visit.form.get("name", "")
+    site, name = site_of(visit), visit.form.get("name", "")
     done = await visit.site.db.writing(
         lambda tx: passkeys.add(
             tx,

@@ -26,7 +26,7 @@ _DIRECTED = frozenset(
 
 
 # Scripts that no page loads as a module of its own.
-LONE = frozenset({"app.js", "frame.js", "sw.js"})
+LONE = frozenset({"again.js", "app.js", "frame.js", "sw.js"})
 
 
 class Person(Protocol):

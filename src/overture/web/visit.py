@@ -55,15 +55,25 @@ SESSION_COOKIE = "session"
 
 FORM_BYTES_MAX = 128 * 1024
 YEAR_SECONDS = 365 * 24 * 3600
+# X-Live of what a page of the console asks for by itself, time and again, while somebody looks at it.
+ANEW = "anew"
 
 
 class Who(Enum):
     """Who may see a page. A member who is not signed in is sent to /login and back, one who signed in
-    a while ago to /confirm and back."""
+    a while ago to /confirm and back; an operator to /ops/enter. For who is no operator there is no
+    console."""
 
     ANYONE = "anyone"
     MEMBER = "a member who is signed in"
     PROVEN = "a member who has shown only now who they are"
+    OPERATOR = "an operator who is in the console"
+    OPERATOR_PROVEN = "an operator who has shown only now a second factor"
+    OPERATOR_OUTSIDE = "an operator, also before the console"
+
+    @property
+    def is_operator(self) -> bool:
+        return self in (Who.OPERATOR, Who.OPERATOR_PROVEN, Who.OPERATOR_OUTSIDE)
 
 
 def cookie_name(site: Site, name: str) -> str:

@@ -6,7 +6,7 @@ import { open as write } from "./compose.js";
 const shown = (element) => element.checkVisibility();
 
 function step(by) {
-  const rows = [...document.querySelectorAll(".list .conv")].filter(shown);
+  const rows = [...document.querySelectorAll(".list .conv, [data-row]")].filter(shown);
   const now = rows.findIndex((row) => row === document.activeElement);
   const open = rows.findIndex((row) => row.hasAttribute("aria-current"));
   rows[Math.min(Math.max((now < 0 ? open : now) + by, 0), rows.length - 1)]?.focus();
@@ -27,7 +27,7 @@ addEventListener("keydown", (event) => {
     if (found) {
       found.focus();
       if (!found.matches("input, textarea")) found.click();
-    } else if (low === "c" && document.body.dataset.me) write("/compose");
+    } else if (low === "c" && document.body.dataset.me && !document.querySelector(".console-nav")) write("/compose");
     // Beside its thread the list is there already.
     else if (low === "u") document.querySelector(".conv[aria-current]")?.focus();
     else return;
