@@ -33,6 +33,7 @@ TOOLS = SHIPS | {"GPL-3.0-or-later"}
 
 # As packages from before SPDX expressions say it, in their classifiers or in their own words.
 _SPDX = {
+    "3-clause bsd license": "BSD-3-Clause",
     "apache": "Apache-2.0",
     "apache 2.0": "Apache-2.0",
     "apache license": "Apache-2.0",
@@ -52,6 +53,7 @@ _SPDX = {
 _BY_HAND = {
     "axe-playwright-python": "MIT",
     "colorama": "BSD-3-Clause",
+    "promql-parser": "MIT",
     "pywin32": "PSF-2.0",
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from supply.licences import licences
 from supply.packages import BUILD, ROOT, shipped
 
 FILE = BUILD / "overture.cdx.json"
@@ -40,9 +41,11 @@ def of_everything(*, validate: bool) -> dict[str, Any]:
 
 
 def of_what_ships(everything: dict[str, Any]) -> dict[str, Any]:
-    ships = shipped()
+    ships, known = shipped(), licences()
     components = [
-        each for each in everything["components"] if canonicalize_name(each["name"]) in ships
+        _licensed(each, known)
+        for each in everything["components"]
+        if canonicalize_name(each["name"]) in ships
     ]
     refs = {each["bom-ref"] for each in components}
     refs.add(everything["metadata"]["component"]["bom-ref"])
@@ -52,6 +55,14 @@ def of_what_ships(everything: dict[str, Any]) -> dict[str, Any]:
         if each["ref"] in refs
     ]
     return everything | {"components": components, "dependencies": dependencies}
+
+
+def _licensed(component: dict[str, Any], known: dict[str, str]) -> dict[str, Any]:
+    """With the licence as it was looked up, where the package says it in no way the tool knows."""
+    if component.get("licenses"):
+        return component
+    found = known.get(canonicalize_name(component["name"]))
+    return component | {"licenses": [{"expression": found}]} if found else component
 
 
 if __name__ == "__main__":

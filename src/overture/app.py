@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from overture import ids, policies
+from overture import ids, policies, tracing
 from overture.actions import payments
 from overture.actions.tokens import ensure_operator_token
 from overture.clock import Clock, RealClock, TestClock
@@ -86,6 +86,12 @@ def payments_of(settings: Settings) -> Setup | None:
     )
 
 
+def check_tracing(settings: Settings) -> None:
+    """Raises StartProblem where traces are to be sent and what that takes is missing."""
+    if settings.otlp_endpoint is not None and not tracing.is_installed():
+        raise StartProblem(tracing.MISSING)
+
+
 def check_payments(settings: Settings) -> None:
     """Raises StartProblem where plans are to be paid for and what that takes is missing."""
     if settings.stripe_webhook_secret is not None and not stripe.is_installed():
@@ -124,7 +130,8 @@ def database(settings: Settings) -> Generator[str]:
 async def opened_database(
     url: str, *, connections: int, options: str = OPTIONS
 ) -> AsyncGenerator[Database]:
-    db = await Database.open(url, connections=connections, options=options)
+    around = tracing.statement if tracing.is_on() else None
+    db = await Database.open(url, connections=connections, options=options, around=around)
     try:
         yield db
     finally:

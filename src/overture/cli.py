@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from overture.settings import MAIL, ROWS, SettingProblem, Settings, read
+from overture.settings import MAIL, ROWS, WATCH, SettingProblem, Settings, read
 
 if TYPE_CHECKING:
     from overture.actions.ledger import Verification
     from overture.app import Installation
+    from overture.store import verifications
     from overture.store.db import Tx
     from overture.store.tokens import TokenRow
 
@@ -184,7 +185,7 @@ def serve(settings: Settings) -> None:
 
 @overture.command()
 @_takes(
-    *("data", "database_url", "public_url", "host", "port", "log_level"),
+    *("data", "database_url", "public_url", "host", "port", *WATCH),
     *("stripe_prices", "payment_grace_days", "webhook_allow_hosts", "push_allow_hosts"),
     *MAIL,
 )
@@ -195,11 +196,15 @@ def worker(settings: Settings) -> None:
     may run side by side. Without --public-url, links lead to the server's --host and --port.
     """
     _end_on_signals()
+    from contextlib import nullcontext
+
     from overture.logs import log_to_stderr
+    from overture.serve import metrics_listener_of
     from overture.worker import work
 
-    log_to_stderr(settings.log_level)
-    work(settings, lambda: click.echo("Overture works."))
+    log_to_stderr(settings.log_level, settings.log_format)
+    with metrics_listener_of(settings) or nullcontext() as metrics_listener:
+        work(settings, lambda: click.echo("Overture works."), metrics_listener)
 
 
 @overture.command("mail-in")
@@ -216,7 +221,7 @@ def worker(settings: Settings) -> None:
 @click.option("--recipient", metavar="ADDRESS", help="With --pipe: to which address it came.")
 @click.option("--sender", metavar="ADDRESS", help="With --pipe: its envelope's sender.")
 @_takes(
-    *("data", "database_url", "public_url", "host", "port", "log_level"),
+    *("data", "database_url", "public_url", "host", "port", "log_level", "log_format"),
     *("replies_trust", "replies_from_own", *MAIL),
 )
 def mail_in(
@@ -236,7 +241,7 @@ def mail_in(
     from overture.logs import log_to_stderr
     from overture.serve import listening
 
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     if (listen is not None) + pipe + (maildir is not None) != 1:
         raise click.UsageError(
             "Say whence mail comes: --listen HOST:PORT, --maildir DIR or --pipe."
@@ -648,7 +653,9 @@ def ledger_verify(settings: Settings, as_json: bool) -> None:
         async with installation.db.read() as tx:
             now = await installation.clock.now(tx)
             with _showing("Verifying") as progress:
-                return await verify(tx, now, installation.book, progress)
+                found = await verify(tx, now, installation.book, progress)
+        await _note(installation, "ledger", entries=found.entries, found=found.found)
+        return found
 
     checked = _on(settings, check)
     if as_json:
@@ -688,7 +695,13 @@ def audit_verify(settings: Settings, as_json: bool) -> None:
     """
     from overture.actions import auditing
 
-    checked = _on(settings, lambda installation: installation.db.reading(auditing.verify))
+    async def check(installation: "Installation") -> "auditing.Checked":
+        found = await installation.db.reading(auditing.verify)
+        kept = found.head.number - found.dropped
+        await _note(installation, "audit", entries=kept, found=int(found.broken is not None))
+        return found
+
+    checked = _on(settings, check)
     head, dropped, broken = checked.head, checked.dropped, checked.broken
     if as_json:
         told = {"entries": head.number, "dropped": dropped, "link": head.link, "broken": broken}
@@ -699,6 +712,18 @@ def audit_verify(settings: Settings, as_json: bool) -> None:
         click.echo(f"Checked {count} entries.{before} The last one's link: {head.link or 'none'}")
     if broken is not None:
         raise Failed(f"Entry {broken} of the audit log was changed or taken out.")
+
+
+async def _note(
+    installation: "Installation", what: "verifications.What", *, entries: int, found: int
+) -> None:
+    """For those who watch over the installation; see `overture.monitoring`."""
+    from overture.clock import real_now
+    from overture.store import verifications
+
+    await installation.db.writing(
+        lambda tx: verifications.note(tx, what, entries=entries, found=found, at=real_now())
+    )
 
 
 # --- Imports ------------------------------------------------------------------------------------

@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from overture import figures, tracing
 from overture.actions.conversations import Ask, KeyReused, act
-from overture.actions.lanes import Lanes
+from overture.actions.lanes import Lanes, Traced
 from overture.actions.payments import Dealing
 from overture.clock import Clock, RealClock, real_now
 from overture.core.pace import Pace, Paced
 from overture.core.policy import PolicyBook
-from overture.core.sending import Answer
+from overture.core.sending import Answer, Done
 from overture.live.hub import Hub
 from overture.store.db import Database, Tx
 from overture.store.idempotency import Kept
@@ -76,7 +77,9 @@ class Shared:
         async def work(tx: Tx) -> Answer | Kept | KeyReused:
             return (await act(tx, [ask], await self.clock.now(tx), self.book))[0]
 
-        return await self.db.writing(work)
+        answer = await self.db.writing(work)
+        figures.sent([_became(ask, answer)])
+        return answer
 
 
 def share(
@@ -92,15 +95,36 @@ def share(
         async def work(tx: Tx) -> Sequence[Answer | Kept | KeyReused]:
             return await act(tx, asks, await clock.now(tx), book)
 
-        return await db.writing(work)
+        answers = await db.writing(work)
+        figures.sends(list(map(_became, asks, answers)))
+        return answers
 
+    db.counted = figures.committed
     return Shared(
         db=db,
         clock=clock,
         book=book,
-        sends=Lanes(send, lanes=LANES),
+        sends=Lanes(
+            send,
+            lanes=LANES,
+            traced=Traced(tracing.here, tracing.batch) if tracing.is_on() else None,
+        ),
         hub=Hub(db),
         play=play,
         payments=payments,
         pace=pace or Pace(),
     )
+
+
+def _became(ask: Ask, answer: Answer | Kept | KeyReused) -> tuple[str, str]:
+    """A command and what became of it, as the figures name them."""
+    match answer:
+        case Done():
+            outcome = "done"
+        case Kept():
+            outcome = "repeated"
+        case KeyReused():
+            outcome = "key_reused"
+        case _:
+            outcome = str(answer.code)
+    return type(ask.command).__name__.lower(), outcome

@@ -1,9 +1,12 @@
 """What stands before the API and the web app: whom the server answers, as what, and how many at once.
 
 Here and nowhere else: the headers that tell browsers what an answer may do, the names by which the
-server may be asked, whose word is taken on where a request comes from, and how many it works on.
+server may be asked, whose word is taken on where a request comes from, and how many it works on. Each
+request is given its id here, and counted when it was answered.
 """
 
+import logging
+from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,12 +14,15 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
+from overture import asked, figures, tracing
 from overture.api import problems
 from overture.api.problems import Problem
 
 Asgi = Callable[..., Awaitable[None]]
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
+
+_log = logging.getLogger("overture.requests")
 
 # What a browser may do with an answer, and who may keep it: nobody. Pages have a policy of their own,
 # and so has whatever says more.
@@ -39,6 +45,8 @@ _HERE = "localhost"
 _HOST_BYTES_MAX = 300
 # More than any chain of proxies has.
 _HOPS_MAX = 32
+# As a status: the client went away before.
+_NEVER_ANSWERED = 0
 # Asked by those who watch over the server, by whatever name they know it.
 _WATCHED = frozenset({"/healthz", "/readyz"})
 # They do not end, and each member has so many; see `live.hub`.
@@ -48,12 +56,14 @@ _STREAMS = frozenset({"/events", "/api/v1/events"})
 @dataclass(frozen=True, slots=True)
 class Surface:
     """What the server shows of itself. `hosts` are names in lower case; `proxies` are networks;
-    `requests_at_once` counts in one process, without the streams."""
+    `requests_at_once` counts in one process, without the streams. `log`: whether the log tells of
+    each request."""
 
     hosts: Sequence[str] = (ANY_HOST,)
     proxies: Sequence[str] = ("127.0.0.0/8", "::1/128")
     https: bool = False
     requests_at_once: int = 1000
+    log: bool = False
 
 
 @dataclass(slots=True)
@@ -86,8 +96,13 @@ def front(behind: Asgi, surface: Surface, under_way: UnderWay | None = None) -> 
     hosts = frozenset(surface.hosts)
 
     async def application(scope: Scope, receive: Any, send: Any) -> None:
+        began = get_running_loop().time()
+        status = _NEVER_ANSWERED
+
         async def shielded(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 said = {name for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],
@@ -95,43 +110,71 @@ def front(behind: Asgi, surface: Surface, under_way: UnderWay | None = None) -> 
                 ]
             await send(message)
 
-        asked: list[bytes] = []
+        named: list[bytes] = []
         told: list[bytes] = []
+        given: bytes | None = None
+        traced: bytes | None = None
         for name, value in scope["headers"]:
             if name == b"host":
-                asked.append(value)
+                named.append(value)
             elif name == b"x-forwarded-for":
                 told.append(value)
-        if (no := _no_to_host(scope, asked, hosts)) is not None:
-            await _refuse(no, shielded)
-            return
-        if told and scope.get("client"):
-            scope["client"] = clients.behind(scope["client"], told)
-        if scope["path"] in _STREAMS:
-            await behind(scope, receive, shielded)
-            return
-        if count.requests >= surface.requests_at_once:
-            await _refuse(problems.unavailable(), shielded)
-            return
-        count.requests += 1
+            elif name == b"x-request-id":
+                given = value
+            elif name == b"traceparent":
+                traced = value
+        peer = scope.get("client")
+        if given is not None or traced is not None:
+            # An id of a stranger's own making could be somebody else's.
+            given, traced = (given, traced) if peer and clients.believes(peer[0]) else (None, None)
+        request = asked.begin(given)
+        is_stream = scope["path"] in _STREAMS
         try:
-            await behind(scope, receive, shielded)
+            if (no := _no_to_host(scope, named, hosts)) is not None:
+                await _refuse(no, shielded)
+                return
+            if told and peer:
+                scope["client"] = clients.behind(peer, told)
+            if not is_stream and count.requests >= surface.requests_at_once:
+                await _refuse(problems.unavailable(), shielded)
+                return
+            count.requests += not is_stream
+            try:
+                if tracing.is_on():
+                    with tracing.Request(traced) as span:
+                        await behind(scope, receive, shielded)
+                        span.answered(scope["method"], request, status)
+                else:
+                    await behind(scope, receive, shielded)
+            finally:
+                count.requests -= not is_stream
         finally:
-            count.requests -= 1
+            took = get_running_loop().time() - began
+            figures.request(request.route, scope["method"], status, None if is_stream else took)
+            if surface.log:
+                _tell(scope["method"], request, status, took)
 
     return application
+
+
+def _tell(method: str, request: asked.Asked, status: int, seconds: float) -> None:
+    milliseconds = round(seconds * 1000, 1)
+    about = {"method": method, "route": request.route, "status": status, "ms": milliseconds}
+    _log.info(
+        "%s %s %d %.1f ms", method, request.route, status, milliseconds, extra={"about": about}
+    )
 
 
 # By which name it is asked ------------------------------------------------------------------------
 
 
-def _no_to_host(scope: Scope, asked: Sequence[bytes], hosts: frozenset[str]) -> Problem | None:
+def _no_to_host(scope: Scope, named: Sequence[bytes], hosts: frozenset[str]) -> Problem | None:
     # Two would be one for the proxy and one for us. Of HTTP/1.0 none is asked.
-    if len(asked) > 1 or (not asked and scope.get("http_version") != "1.0"):
+    if len(named) > 1 or (not named and scope.get("http_version") != "1.0"):
         return problems.malformed("Host", "A request names the host that it is for, once.")
-    if ANY_HOST in hosts or not asked or scope["path"] in _WATCHED:
+    if ANY_HOST in hosts or not named or scope["path"] in _WATCHED:
         return None
-    ours = len(asked[0]) <= _HOST_BYTES_MAX and _is_ours(asked[0], hosts)
+    ours = len(named[0]) <= _HOST_BYTES_MAX and _is_ours(named[0], hosts)
     return None if ours else problems.wrong_host()
 
 
@@ -155,13 +198,16 @@ class _Clients:
     def __init__(self, proxies: Sequence[str]) -> None:
         self._networks = [ip_network(each) for each in proxies]
 
+    def believes(self, peer: str) -> bool:
+        at = _address(peer)
+        return at is not None and any(at in network for network in self._networks)
+
     def behind(self, peer: tuple[str, int], told: Sequence[bytes]) -> tuple[str, int]:
         """From the right: each proxy adds whom it saw, and only what a believed one adds is true."""
         hops = b",".join(told).decode("latin-1").split(",")
         client = peer[0]
         for hop in reversed(hops[-_HOPS_MAX:]):
-            at = _address(client)
-            if at is None or not any(at in network for network in self._networks):
+            if not self.believes(client):
                 break
             further = _address(_without_port(hop.strip().strip('"')))
             if further is None:

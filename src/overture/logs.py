@@ -3,23 +3,33 @@
 What we say ourselves names ids alone. What a fault says is another matter: a database quotes the row
 that it refuses, and a parser the text that it cannot read. So of faults the log tells the kind and
 where they rose, and in words only what cannot quote anybody.
+
+As text for people, or one JSON object a line for what gathers logs; either way a line that came of a
+request names it, and its conversation where it has one.
 """
 
 import logging
 import traceback
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from types import TracebackType
 
+import msgspec
 from psycopg import Error
 from typing_extensions import override
+
+from overture import asked
 
 # Those of whoever is talked with would tell addresses, or every line of it.
 _QUIET = ("mail.log", "stripe", "aiohttp", "asyncio", "psycopg", "multipart", "PIL", "uvicorn")
 
 
-def log_to_stderr(level: str) -> None:
+FORMATS = ("text", "json")
+
+
+def log_to_stderr(level: str, form: str = "text") -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(Lines() if form == "json" else Discreet())
     logging.basicConfig(level=level, handlers=[handler])
     for each in _QUIET:
         logging.getLogger(each).setLevel("ERROR" if level == "ERROR" else "WARNING")
@@ -35,6 +45,15 @@ def _without_values(record: logging.LogRecord) -> bool:
 class Discreet(logging.Formatter):
     """Tells where a fault rose, and of what it says only what quotes nobody."""
 
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s%(request)s: %(message)s")
+
+    @override
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        request = asked.now()
+        record.request = "" if request is None else f" [{request.id}]"
+        return super().formatMessage(record)
+
     @override
     def formatException(
         self,
@@ -42,6 +61,27 @@ class Discreet(logging.Formatter):
         | tuple[None, None, None],
     ) -> str:
         return "" if ei[1] is None else "\n".join(_told(ei[1], set()))
+
+
+class Lines(Discreet):
+    """One JSON object a line."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        told: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if (request := asked.now()) is not None:
+            told["request"] = request.id
+            if request.conversation is not None:
+                told["conversation"] = request.conversation
+        told |= getattr(record, "about", {})
+        if record.exc_info:
+            told["fault"] = self.formatException(record.exc_info).splitlines()
+        return msgspec.json.encode(told).decode()
 
 
 def name_of(problem: BaseException) -> str:

@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any, NoReturn
 
 import msgspec
 
-from overture import app, policies
+from overture import app, figures, policies, tracing
 from overture.app import StartProblem
 from overture.core.pace import Pace
 from overture.core.webhooks import host_name
@@ -61,12 +62,15 @@ class Orders:
     writes_per_minute: int
     pace: Pace
     log_level: str
+    log_format: str
     means: Means
     keeping: Keeping
     work: bool
     surface: Surface
     connections_max: int
     mail_listener: int | None = None
+    metrics_listener: int | None = None
+    otlp_endpoint: str | None = None
     identity: Client | None = None
     host: Host | None = None
     embed_origins: Sequence[str] = ()
@@ -86,7 +90,8 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
     Raises StartProblem, PolicyProblem, DataProblem, MigrationProblem, Unavailable and
     psycopg.OperationalError with what hinders the start.
     """
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
+    app.check_tracing(settings)
     with _ended_by_signals(), ExitStack() as stack:
         chosen = policies.load(settings.policy) if settings.policy else None
         client, host = client_of(settings), host_of(settings)
@@ -96,6 +101,9 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
         mail_listener = _mail_listener(settings)
         if mail_listener is not None:
             stack.callback(mail_listener.close)
+        metrics_listener = metrics_listener_of(settings)
+        if metrics_listener is not None:
+            stack.callback(metrics_listener.close)
         url = settings.database_url
         if url is None:
             stack.enter_context(embedded.serve_lock(settings.data))
@@ -110,6 +118,7 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
             proxies=settings.trusted_proxies,
             https=means.public_url.startswith("https://"),
             requests_at_once=settings.requests_at_once,
+            log=settings.log_requests,
         )
         orders = [
             Orders(
@@ -123,6 +132,7 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
                     timedelta(days=settings.new_account_days),
                 ),
                 log_level=settings.log_level,
+                log_format=settings.log_format,
                 means=means,
                 keeping=keeping_of(settings),
                 work=settings.jobs,
@@ -130,6 +140,11 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
                 connections_max=_connections_max(settings.connections_max),
                 # One process takes mail in: it comes in no such numbers.
                 mail_listener=mail_listener.fileno() if mail_listener and not number else None,
+                # One tells of all: what they count lies where it can add it up.
+                metrics_listener=(
+                    metrics_listener.fileno() if metrics_listener and not number else None
+                ),
+                otlp_endpoint=settings.otlp_endpoint,
                 identity=client,
                 host=host,
                 embed_origins=settings.embed_origins,
@@ -183,6 +198,13 @@ def _mail_listener(settings: Settings) -> socket.socket | None:
         raise StartProblem(NO_REPLY_ADDRESS)
     host, _, port = settings.replies_listen.rpartition(":")
     return listening(host.strip("[]"), int(port), 1, option="--replies-listen")[0]
+
+
+def metrics_listener_of(settings: Settings) -> socket.socket | None:
+    if settings.metrics_listen is None:
+        return None
+    host, _, port = settings.metrics_listen.rpartition(":")
+    return listening(host.strip("[]"), int(port), 1, option="--metrics-listen")[0]
 
 
 def _connections_max(wanted: int) -> int:
@@ -250,6 +272,7 @@ async def _answer(
     # Imported late: a parent, which answers nothing, does without them.
     import uvicorn  # noqa: PLC0415
 
+    from overture import monitoring  # noqa: PLC0415
     from overture.api.app import api_app  # noqa: PLC0415
     from overture.api.context import make_context  # noqa: PLC0415
     from overture.context import share  # noqa: PLC0415
@@ -263,6 +286,8 @@ async def _answer(
     from overture.worker import make_runner  # noqa: PLC0415
 
     started = asyncio.Event()
+    if orders.otlp_endpoint is not None:
+        tracing.start(orders.otlp_endpoint)
 
     class Server(uvicorn.Server):
         """Leaves the signals to us: uvicorn would raise them again after its end."""
@@ -346,7 +371,17 @@ async def _answer(
                 intake = intake_of(shared, installation.secret, orders.means)
                 door = socket.socket(fileno=os.dup(orders.mail_listener))
                 await doors.enter_async_context(receiving(intake, door))
+            if orders.metrics_listener is not None:
+                told = socket.socket(fileno=os.dup(orders.metrics_listener))
+                await doors.enter_async_context(
+                    monitoring.telling(installation, told, is_ready=lambda: not server.should_exit)
+                )
+            pools = {"requests": db.stats, "work": at_work.db.stats}
+            sampling = figures.sample(
+                pools, under_way=lambda: under_way.requests, streams=lambda: shared.hub.streams
+            )
             beside = [
+                tasks.create_task(sampling),
                 tasks.create_task(announce_when_ready()),
                 tasks.create_task(
                     keep_house(installation, orders.keeping, Path(orders.means.mail_folder))
@@ -363,6 +398,8 @@ async def _answer(
             async with asyncio.timeout(1):
                 await context.drain()
                 await site.drain()
+        # In a thread: the collector may be away.
+        await asyncio.to_thread(tracing.stop)
 
 
 def _collect_less() -> None:
@@ -469,6 +506,8 @@ class _Processes:
         self._orders = orders
         self._sockets = sockets
         self._announce = announce
+        # Where they count, so that one of them can tell of all; see `figures`.
+        self._figures = TemporaryDirectory(prefix="overture-figures-")
         self._children: dict[int, asyncio.subprocess.Process] = {}
         self._ready: set[int] = set()
         self._all_ready = asyncio.Event()
@@ -487,6 +526,7 @@ class _Processes:
                 announcing.cancel()
         finally:
             self._kill()
+            self._figures.cleanup()
         if self._problem:
             raise self._problem
 
@@ -512,11 +552,13 @@ class _Processes:
         loop = asyncio.get_running_loop()
         while not self._stopping.is_set():
             began = loop.time()
+            passed = (orders.listener, orders.mail_listener, orders.metrics_listener)
             child = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "overture.serve"),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                pass_fds=tuple(filter(None, (orders.listener, orders.mail_listener))),
+                pass_fds=tuple(filter(None, passed)),
+                env=os.environ | figures.in_several_processes(self._figures.name),
                 # A terminal's interrupt reaches the parent alone, which passes it on once.
                 start_new_session=True,
             )
@@ -534,6 +576,7 @@ class _Processes:
                     self._all_ready.set()
             status = await child.wait()
             del self._children[orders.listener]
+            figures.ended(child.pid, self._figures.name)
             if self._stopping.is_set():
                 return
             if orders.listener not in self._ready:
@@ -560,7 +603,7 @@ def _be_child() -> None:
                 return
             line += more
         orders = msgspec.json.decode(line, type=Orders)
-        log_to_stderr(orders.log_level)
+        log_to_stderr(orders.log_level, orders.log_format)
         listener = socket.socket(fileno=orders.listener)
         _run(_answer(orders, listener, _say_ready, child=True))
 

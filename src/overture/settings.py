@@ -35,6 +35,10 @@ class Settings:
     letters_daily_new: int
     new_account_days: int
     log_level: str
+    log_format: str
+    log_requests: bool
+    metrics_listen: str | None
+    otlp_endpoint: str | None
     public_url: str | None
     allowed_hosts: Sequence[str]
     trusted_proxies: Sequence[str]
@@ -267,6 +271,13 @@ def _endpoint(text: str) -> str | None:
     if text and not (host and colon and port.isascii() and port.isdigit() and int(port) <= 65535):
         raise ValueError("is not of the form HOST:PORT")
     return text or None
+
+
+def _collector(text: str) -> str | None:
+    parts = urlsplit(text)
+    if text and not (parts.scheme in ("http", "https") and parts.netloc):
+        raise ValueError("is not of the form http://127.0.0.1:4318")
+    return text.rstrip("/") or None
 
 
 def _issuer(text: str) -> str | None:
@@ -769,7 +780,37 @@ ROWS = (
         "N",
     ),
     Row("log_level", "info", f"One of {', '.join(LEVELS).lower()}.", _level, "LEVEL"),
+    Row(
+        "log_format",
+        "text",
+        "How the log is written: as text for people, or one JSON object a line.",
+        _one_of("text", "json"),
+        "text|json",
+    ),
+    Row(
+        "log_requests",
+        "false",
+        "Have the log tell of each request: its id, route, status and time.",
+        _flag,
+        flag=True,
+    ),
+    Row(
+        "metrics_listen",
+        "",
+        "Where Prometheus finds /metrics, as 127.0.0.1:9464; it asks for no password.",
+        _endpoint,
+        "HOST:PORT",
+    ),
+    Row(
+        "otlp_endpoint",
+        "",
+        "A collector of OpenTelemetry's to send traces to by HTTP, as http://127.0.0.1:4318.",
+        _collector,
+        "URL",
+    ),
 )
+# How an installation is watched over; of every process that goes on.
+WATCH = ("log_level", "log_format", "metrics_listen", "otlp_endpoint")
 # Those that mails are sent by.
 MAIL = tuple(
     row.name for row in ROWS if row.name.startswith(("smtp_", "mail_", "reply_")) and not row.secret

@@ -5,15 +5,16 @@ It runs within `overture serve`, or alone as `overture worker`, any number of th
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from overture import app
+from overture import app, figures, monitoring, tracing
 from overture.actions import (
     auditing,
     notifying,
@@ -24,7 +25,7 @@ from overture.actions import (
     webhooks,
 )
 from overture.app import Installation
-from overture.core.jobs import Job, NewJob, Outcome
+from overture.core.jobs import Again, Done, Hopeless, Job, Moved, NewJob, Outcome
 from overture.core.policy import PolicyBook
 from overture.core.replies import addresses
 from overture.core.webhooks import host_name
@@ -35,7 +36,7 @@ from overture.mail.forgetting import Forgetting
 from overture.mail.message import Letterhead
 from overture.mail.operator import ToOperator
 from overture.mail.outgoing import Outgoing
-from overture.mail.post import Folder, Post
+from overture.mail.post import Folder, Post, Ready
 from overture.mail.smtp import SMTP_PORTS, Smtp
 from overture.payments.door import Bookkeeper, Setup
 from overture.push import delivery as push
@@ -45,7 +46,7 @@ from overture.settings import Settings
 from overture.store import jobs, mails, outbox
 from overture.store.db import Database, Tx, Unavailable
 from overture.store.outbox import Row
-from overture.webhooks.delivery import AT_ONCE, SECONDS, Deliveries
+from overture.webhooks.delivery import AT_ONCE, SECONDS, Delivered, Deliveries, NotTried
 
 # How often a worker looks whether the site is asked for anything, and how long it holds.
 LOOK_SECONDS = 0.1
@@ -119,38 +120,54 @@ def _smtp(settings: Settings, domain: str) -> Smtp | None:
     )
 
 
-def work(settings: Settings, announce: Callable[[], None]) -> None:
+def work(
+    settings: Settings, announce: Callable[[], None], metrics_listener: socket.socket | None = None
+) -> None:
     """Works until SIGTERM or SIGINT, beside any number of servers and other workers.
 
     Raises StartProblem, DataProblem, MigrationProblem, Unavailable with what hinders the start.
     """
     import uvloop  # noqa: PLC0415
 
+    app.check_tracing(settings)
+    if settings.otlp_endpoint is not None:
+        tracing.start(settings.otlp_endpoint)
     with app.database(settings) as url:
         app.check_payments(settings)
         app.check_schema(url)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         means = means_of(settings, f"http://{host}:{settings.port}")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_work(url, means, announce))
+            runner.run(_work(url, means, announce, metrics_listener))
+    tracing.stop()
 
 
-async def _work(url: str, means: Means, announce: Callable[[], None]) -> None:
+async def _work(
+    url: str, means: Means, announce: Callable[[], None], metrics_listener: socket.socket | None
+) -> None:
     async with (
         app.opened(url, connections=2) as installation,
         app.opened_for_work(installation) as at_work,
     ):
         site = _Site(at_work.db)
         runner = make_runner(at_work, means, busy=site.is_busy)
-        watching = asyncio.create_task(site.watch())
+        pools = {"requests": installation.db.stats, "work": at_work.db.stats}
+        beside = [
+            asyncio.create_task(site.watch()),
+            asyncio.create_task(figures.sample(pools)),
+        ]
         working = asyncio.create_task(runner.run())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, working.cancel)
         announce()
-        with suppress(asyncio.CancelledError):
-            await working
-        _ = watching.cancel()
+        async with AsyncExitStack() as doors:
+            if metrics_listener is not None:
+                await doors.enter_async_context(monitoring.telling(installation, metrics_listener))
+            with suppress(asyncio.CancelledError):
+                await working
+        for each in beside:
+            _ = each.cancel()
 
 
 @dataclass(slots=True)
@@ -210,7 +227,8 @@ def make_runner(
     book = installation.book
     allowed_hosts = frozenset(map(host_name, means.webhook_allow_hosts))
     deliveries = Deliveries(installation.db, allowed_hosts)
-    post, head = post_of(means), letterhead_of(means)
+    installation.db.counted = figures.committed
+    post, head = _Counted(post_of(means)), letterhead_of(means)
     outgoing = Outgoing(
         db=installation.db,
         clock=installation.clock,
@@ -281,11 +299,13 @@ def make_runner(
         always[payments.QUEUE] = Within(books.look)
         always[payments.ENDINGS] = Outside(books.end)
     if pushes is not None:
-        always[notifying.PUSH] = Outside(pushes.notice, push.AT_ONCE, push.SECONDS)
+        always[notifying.PUSH] = Outside(
+            _counting("push", pushes.notice, push.Pushed), push.AT_ONCE, push.SECONDS
+        )
     maker = Maker(installation.db, makings)
     always[UNMADE] = Within(anew)
     deliver = Outside(
-        deliveries.deliver,
+        _counting("webhook", deliveries.deliver, Delivered),
         at_once=AT_ONCE,
         seconds=SECONDS,
         in_order=True,
@@ -296,4 +316,56 @@ def make_runner(
     async def queues() -> Mapping[str, Queue]:
         return {**always, **dict.fromkeys(await deliveries.look(), deliver)}
 
-    return Runner(installation.db, installation.clock, maker, queues, busy)
+    return Runner(installation.db, installation.clock, maker, queues, busy, _tried)
+
+
+# Counting -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A post whose mails are counted."""
+
+    post: Post
+
+    async def send(self, mail: Ready) -> Done | Again | Hopeless:
+        outcome = await self.post.send(mail)
+        figures.delivery("mail", _outcome(outcome))
+        return outcome
+
+
+def _counting(
+    channel: str, run: Callable[[Job], Awaitable[Outcome]], delivered: type[Done]
+) -> Callable[[Job], Awaitable[Outcome]]:
+    """The same, counted; of what is done, only what was delivered."""
+
+    async def counted(job: Job) -> Outcome:
+        outcome = await run(job)
+        if isinstance(outcome, (delivered, Again, Hopeless)) and not isinstance(outcome, NotTried):
+            figures.delivery(channel, _outcome(outcome))
+        return outcome
+
+    return counted
+
+
+def _outcome(outcome: Done | Again | Hopeless) -> str:
+    match outcome:
+        case Done():
+            return "delivered"
+        case Again():
+            return "failed"
+        case Hopeless():
+            return "refused"
+
+
+def _tried(queue: str, outcome: Outcome) -> None:
+    match outcome:
+        case Done():
+            told = "done"
+        case Moved():
+            told = "moved"
+        case Again():
+            told = "failed"
+        case Hopeless():
+            told = "parked"
+    figures.job(queue, told)

@@ -10,12 +10,24 @@ neighbours; but not where the database was lost, and the batch may have been car
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from contextlib import AbstractContextManager
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from overture.store.db import Contended, Unavailable
 
 C = TypeVar("C")
 R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """How batches are traced: `here` is where a command comes from, and a batch is carried out within
+    `around`, which is told whence its commands came."""
+
+    here: Callable[[], Any]
+    around: Callable[[Sequence[Any]], AbstractContextManager[Any]]
 
 
 class Overloaded(Exception):
@@ -31,11 +43,13 @@ class Lane(Generic[C, R]):
         *,
         batch_max: int = 256,
         waiting_max: int = 4096,
+        traced: Traced | None = None,
     ) -> None:
         self._run = run
         self._batch_max = batch_max
         self._waiting_max = waiting_max
-        self._waiting: deque[tuple[C, asyncio.Future[R]]] = deque()
+        self._traced = traced
+        self._waiting: deque[tuple[C, asyncio.Future[R], Any]] = deque()
         self._task: asyncio.Task[None] | None = None
 
     async def submit(self, command: C) -> R:
@@ -43,9 +57,10 @@ class Lane(Generic[C, R]):
         if len(self._waiting) >= self._waiting_max:
             raise Overloaded
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, future))
+        self._waiting.append((command, future, self._traced and self._traced.here()))
         if self._task is None:
-            self._task = asyncio.create_task(self._work())
+            # In a context of its own: it works for others too than who happens to begin it.
+            self._task = asyncio.create_task(self._work(), context=Context())
         return await future
 
     async def drain(self) -> None:
@@ -61,22 +76,29 @@ class Lane(Generic[C, R]):
         finally:
             self._task = None
 
-    async def _serve(self, batch: Sequence[tuple[C, asyncio.Future[R]]]) -> None:
+    async def _serve(self, batch: Sequence[tuple[C, asyncio.Future[R], Any]]) -> None:
         try:
-            results = await self._run([command for command, _ in batch])
+            results = await self._carry_out(batch)
         except Exception as problem:  # noqa: BLE001 - handed to whoever asked
             in_doubt = isinstance(problem, Unavailable) and not isinstance(problem, Contended)
             if in_doubt or len(batch) == 1:
-                for _, future in batch:
+                for _, future, _ in batch:
                     _fail(future, problem)
                 return
             for single in batch:
                 await self._serve([single])
             return
-        for (_, future), result in zip(batch, results, strict=True):
+        for (_, future, _), result in zip(batch, results, strict=True):
             # The one who asked may have gone away; what was committed stays.
             if not future.done():
                 future.set_result(result)
+
+    async def _carry_out(self, batch: Sequence[tuple[C, Any, Any]]) -> Sequence[R]:
+        commands = [command for command, _, _ in batch]
+        if self._traced is None:
+            return await self._run(commands)
+        with self._traced.around([whence for _, _, whence in batch]):
+            return await self._run(commands)
 
 
 def _fail(future: asyncio.Future[R], problem: Exception) -> None:
@@ -87,8 +109,14 @@ def _fail(future: asyncio.Future[R], problem: Exception) -> None:
 class Lanes(Generic[C, R]):
     """Several lanes side by side; commands with the same key go through the same one, in order."""
 
-    def __init__(self, run: Callable[[Sequence[C]], Awaitable[Sequence[R]]], *, lanes: int) -> None:
-        self._lanes = [Lane(run) for _ in range(lanes)]
+    def __init__(
+        self,
+        run: Callable[[Sequence[C]], Awaitable[Sequence[R]]],
+        *,
+        lanes: int,
+        traced: Traced | None = None,
+    ) -> None:
+        self._lanes = [Lane(run, traced=traced) for _ in range(lanes)]
 
     async def submit(self, command: C, key: str) -> R:
         return await self._lanes[hash(key) % len(self._lanes)].submit(command)

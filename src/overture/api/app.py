@@ -12,7 +12,7 @@ from typing import IO, Any, cast
 
 import msgspec
 
-from overture import ids
+from overture import asked, ids, tracing
 from overture.actions.fields import Invalid
 from overture.actions.lanes import Overloaded
 from overture.api import (
@@ -164,8 +164,10 @@ class _Api:
 
     async def _respond(self, scope: Scope, receive: Receive) -> _Response:
         if scope["path"] in ("/healthz", "/readyz"):
+            asked.found(scope["path"])
             return await self._health(scope["method"], scope["path"])
         operation, segments = self._find(scope["method"], scope["path"])
+        asked.found(BASE + operation.path)
         headers = _headers(scope["headers"])
         context = self._context
         call = Call(context, last_event_id=headers.last_event_id)
@@ -190,6 +192,7 @@ class _Api:
             name: path_value(kind, segment)
             for (name, kind), segment in zip(operation.parameters.items(), segments, strict=True)
         }
+        asked.found(BASE + operation.path, given.get("conversation_id"))
         query = query_of(operation, scope["query_string"])
         if operation.query is not None:
             given["query"] = query
@@ -383,7 +386,8 @@ async def _write(tx: Tx, operation: Operation, call: Call, given: Mapping[str, A
 
 async def _run(operation: Operation, call: Call, given: Mapping[str, Any]) -> Any:
     try:
-        answer = await operation.run(call, **given)
+        with tracing.action(operation.run):
+            answer = await operation.run(call, **given)
     except BadCursor:
         return problems.invalid("cursor", "This is no cursor of this list; begin without one.")
     return problems.invalid_fields(answer.errors) if isinstance(answer, Invalid) else answer

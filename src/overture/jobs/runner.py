@@ -114,6 +114,8 @@ class Runner:
     maker: Maker
     queues: Callable[[], Awaitable[Mapping[str, Queue]]]
     busy: Callable[[], bool] = lambda: False
+    # Told the queue and the outcome of each try, once that is known.
+    tried: Callable[[str, Outcome], None] = lambda _queue, _outcome: None
     _rests: dict[str, _Rest] = field(default_factory=dict[str, _Rest])
     _working: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -249,18 +251,24 @@ class Runner:
         loop = asyncio.get_running_loop()
         while not self._rests_now(name):
             taken: list[Job] = []
+            became: list[Outcome] = []
             began = loop.time()
             at_once = min(queue.at_once, FEW) if at is None and self.busy() else queue.at_once
             limit = 1 if one_by_one else at_once
 
-            async def work(tx: Tx, taken: list[Job] = taken, limit: int = limit) -> None:
+            async def work(
+                tx: Tx,
+                taken: list[Job] = taken,
+                became: list[Outcome] = became,
+                limit: int = limit,
+            ) -> None:
                 if at is not None:
                     await installation.set_test_clock(tx, at)
                 now = await self.clock.now(tx)
                 taken[:] = await store.take(tx, name, now, limit=limit)
                 if taken:
-                    outcomes = await queue.run(tx, taken, now)
-                    await self._write_down(tx, list(zip(taken, outcomes, strict=True)), now)
+                    became[:] = await queue.run(tx, taken, now)
+                    await self._write_down(tx, list(zip(taken, became, strict=True)), now)
 
             outcome: Outcome = DONE
             try:
@@ -274,10 +282,12 @@ class Runner:
                     continue
                 if not taken:
                     raise
-                outcome = _fault(taken[0], problem)
+                became[:] = [outcome := _fault(taken[0], problem)]
                 await self.db.writing(partial(self._fail, taken[0], outcome))
             if taken:
                 self._fared(name, outcome)
+            for each in became:
+                self.tried(name, each)
             tried += len(taken)
             if len(taken) < limit:
                 break
@@ -372,6 +382,7 @@ class Runner:
         ]
         for _, outcome in became:
             self._fared(name, outcome)
+            self.tried(name, outcome)
         return became
 
     async def _give_back(

@@ -16,7 +16,7 @@ import msgspec
 from overture.actions import notifying
 from overture.actions.notifying import Pushing
 from overture.clock import Clock, real_now
-from overture.core.jobs import DONE, Again, Hopeless, Job, Outcome
+from overture.core.jobs import DONE, Again, Done, Hopeless, Job, Outcome
 from overture.core.notifying import Kind
 from overture.core.policy import PolicyBook
 from overture.core.push import HOLDS, PushAddress, topic
@@ -45,6 +45,11 @@ _URGENCY = {
     Kind.CREDITS: "low",
     Kind.PLANS: "low",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed(Done):
+    """A service took it; else it is done because there was nothing to tell any more."""
 
 
 @dataclass(slots=True)
@@ -93,7 +98,7 @@ class Pushes:
         if answer in _GONE:
             return await self._without(address)
         if 200 <= answer < 300:
-            return DONE
+            return Pushed()
         why = f"The push service answered {answer}."
         return Hopeless(why) if 400 <= answer < 500 and answer not in _LATER else Again(why)
 

@@ -1,6 +1,6 @@
 """Conversations in SQL: the facts a batch of commands needs, and the record of what it decided."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from overture.core.pace import WINDOW, Paced
 from overture.core.policy import PolicyBook
 from overture.core.sending import Command, Delivery, Desk, LastMessage, OwnRow, Record, Start
 from overture.store import files
-from overture.store.db import Conflict, Tx, as_json, pipelined
+from overture.store.db import Conflict, Tx, as_json, note, pipelined
 
 MEMBER_COLUMNS = """
     m.id, m.handle, m.name, m.time_zone, m.claimed, m.closed_at is not null, m.accept_inmail,
@@ -184,6 +184,7 @@ async def record(tx: Tx, loaded: Loaded) -> None:
         # Last: whoever wrote of the same two at the same time was waited for by then.
         statements.append((_BETWEEN, (as_json(_pair_rows(made)),)))
         expected.append(-1)
+    note(tx, entered(made.entries))
     cursors = await pipelined(tx, statements)
     for cursor, count in zip(cursors, expected, strict=True):
         if count not in (-1, cursor.rowcount):
@@ -256,6 +257,15 @@ def entry_rows(entries: Sequence[tuple[MemberId, str, Any]]) -> list[dict[str, o
         }
         for owner, pool, entry in entries
     ]
+
+
+def entered(entries: Sequence[tuple[MemberId, str, Any]]) -> Iterator[tuple[tuple[str, ...], int]]:
+    """What these entries come to, for those who count: credits, by pool and kind."""
+    for _, pool, entry in entries:
+        if entry.credits:
+            yield ("credits", pool, str(entry.kind)), abs(entry.credits)
+        if entry.forfeited:
+            yield ("credits", pool, "forfeited"), entry.forfeited
 
 
 def event_rows(events: Sequence[Any]) -> list[dict[str, object]]:

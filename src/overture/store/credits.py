@@ -17,10 +17,11 @@ from overture.store.conversations import (
     account_row,
     conversation,
     decode_account,
+    entered,
     entry_rows,
     event_rows,
 )
-from overture.store.db import Conflict, Tx, all_rows, as_json, one_row, pipelined
+from overture.store.db import Conflict, Tx, all_rows, as_json, note, one_row, pipelined
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ async def record(
     statements: list[tuple[Any, Any]] = [(_UPSERT_ACCOUNTS, (as_json(rows),))]
     entries = [(e.account.owner, e.account.pool, entry) for e in ordered for entry in e.entries]
     if entries:
+        note(tx, entered(entries))
         statements.append((INSERT_ENTRIES, (as_json(entry_rows(entries)),)))
     if wishes := [_wish_row(each.account, each.wish) for each in ordered if each.wish is not None]:
         statements.append((_INSERT_WISHES, (as_json(wishes),)))

@@ -6,8 +6,9 @@ UTC datetimes, JSON as bytes to be decoded into a type.
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, LiteralString, TypeVar
 
 import msgspec
@@ -72,8 +73,16 @@ class Contended(Unavailable):
     """Others came first again and again. Nothing was carried out."""
 
 
+# What a transaction noted: of what, how much.
+Counts = Counter[tuple[str, ...]]
+# Is entered around each statement, with its text.
+Around = Callable[[str], AbstractContextManager[Any]]
+
+
 class _Connection(AsyncConnection[tuple[Any, ...]]):
-    """A connection that knows how old its plans are."""
+    """A connection that knows how old its plans are, and what its transaction notes."""
+
+    noted: Counts | None = None
 
     _uses = 0
     _replan_uses = REPLAN_USES
@@ -91,6 +100,16 @@ class _Connection(AsyncConnection[tuple[Any, ...]]):
         return self._uses > 1
 
 
+def _traced(around: Around) -> type[_Connection]:
+    class Traced(_Connection):
+        @override
+        async def execute(self, query: Any, *given: Any, **options: Any) -> Any:
+            with around(query):
+                return await super().execute(query, *given, **options)
+
+    return Traced
+
+
 class Database:
     """A pool of connections. Made by `open`, ended by `close`."""
 
@@ -100,13 +119,22 @@ class Database:
         self.url = url
         # Called after every commit of a transaction that `writing` made.
         self.committed: Callable[[], None] | None = None
+        # Told what such a transaction noted, where it noted anything.
+        self.counted: Callable[[Mapping[tuple[str, ...], int]], None] | None = None
 
     @classmethod
-    async def open(cls, url: str, *, connections: int = 10, options: str = OPTIONS) -> "Database":
+    async def open(
+        cls,
+        url: str,
+        *,
+        connections: int = 10,
+        options: str = OPTIONS,
+        around: Around | None = None,
+    ) -> "Database":
         """Connects. Raises Unavailable when nothing answers within 30 seconds."""
         pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
             url,
-            connection_class=_Connection,
+            connection_class=_Connection if around is None else _traced(around),
             kwargs={"autocommit": True, "options": options, "prepare_threshold": 2},
             min_size=2,
             max_size=connections,
@@ -126,6 +154,10 @@ class Database:
 
     async def close(self) -> None:
         await self._pool.close()
+
+    def stats(self) -> Mapping[str, int]:
+        """What the pool counts of itself, as psycopg_pool names it."""
+        return self._pool.get_stats()
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[Tx]:
@@ -157,6 +189,7 @@ class Database:
             committing = False
             try:
                 async with self._connection() as connection:
+                    connection.noted = None
                     try:
                         # In a pipeline, `begin` and `commit` cost no round trips of their own.
                         async with connection.pipeline():
@@ -170,6 +203,8 @@ class Database:
                         raise
                     if self.committed is not None:
                         self.committed()
+                    if self.counted is not None and connection.noted:
+                        self.counted(connection.noted)
                     return result
             except (Conflict, *RETRIED) as problem:
                 if attempt == ATTEMPTS - 1:
@@ -181,7 +216,7 @@ class Database:
         raise AssertionError("the last attempt returns or raises")
 
     @asynccontextmanager
-    async def _connection(self, seconds: float = 5) -> AsyncGenerator[Tx]:
+    async def _connection(self, seconds: float = 5) -> AsyncGenerator[_Connection]:
         """A connection of the pool's. Raises PoolTimeout when there is none within `seconds`.
 
         It is asked for again and again: the pool tries to connect when it is asked, so that someone
@@ -218,6 +253,14 @@ RETRIED = (
     errors.UniqueViolation,
 )
 LOST = (psycopg.OperationalError, PoolTimeout, errors.AdminShutdown, errors.CrashShutdown)
+
+
+def note(tx: Tx, counts: Iterable[tuple[tuple[str, ...], int]]) -> None:
+    """Has these counted if the transaction commits; see `Database.counted`."""
+    if isinstance(tx, _Connection):
+        noted = tx.noted = tx.noted if tx.noted is not None else Counter()
+        for what, much in counts:
+            noted[what] += much
 
 
 async def pipelined(tx: Tx, statements: Iterable[tuple[LiteralString, Any]]) -> list[Any]:

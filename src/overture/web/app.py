@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from overture import ids
+from overture import asked, ids, tracing
 from overture.actions.lanes import Overloaded
 from overture.store import operators
 from overture.store.accounts import Viewer
@@ -178,6 +178,8 @@ def _merged(routes: list[Route]) -> list[Route]:
 
 def _endpoint(site: Site, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
+        in_conversation = handler.path.startswith("/inbox/{id")
+        asked.found(handler.path, str(request.path_params["id"]) if in_conversation else None)
         visit = await _visit(site, request)
         try:
             return await _response(await _answer(handler, visit), visit)
@@ -263,15 +265,20 @@ async def _carry_out_in_turn(handler: Handler, visit: Visit) -> Answer:
     return await _carry_out(handler, visit)
 
 
+async def _run(handler: Handler, visit: Visit) -> Answer:
+    with tracing.action(handler.run):
+        return await handler.run(visit)
+
+
 async def _carry_out(handler: Handler, visit: Visit) -> Answer:
     site = visit.site
     if not handler.transaction:
-        return await handler.run(visit)
+        return await _run(handler, visit)
     if handler.method == "GET":
 
         async def read(tx: Tx) -> Answer:
             visit.at(tx, await site.clock.now(tx))
-            answer = await handler.run(visit)
+            answer = await _run(handler, visit)
             if isinstance(answer, Page) and visit.live not in answer.parts:
                 await _surround(tx, visit)
             return answer
@@ -282,7 +289,7 @@ async def _carry_out(handler: Handler, visit: Visit) -> Answer:
         visit.at(tx, await site.clock.now(tx))
         # A second attempt begins anew.
         visit.cookies.clear()
-        answer = await handler.run(visit)
+        answer = await _run(handler, visit)
         if isinstance(answer, No) or (isinstance(answer, (Page, Patch)) and answer.status >= 400):
             raise _TakenBack(answer)
         return answer
