@@ -291,10 +291,69 @@ def test_what_is_no_archive_is_refused_and_makes_no_data_folder(folder):
     assert not (folder / "d").exists()
 
 
-def test_policies_are_listed_and_shown():
-    listed = json.loads(command("policy", "list", "--json").stdout)
-    assert [each["name"] for each in listed] == [
-        *("linkedin-premium", "recruiter", "sales-navigator", "seed"),
+def test_the_policies_that_ship_are_shown_side_by_side():
+    told = json.loads(command("policy", "presets", "--json").stdout)
+    assert [each["name"] for each in told["presets"]] == [
+        *("seed", "linkedin-premium", "recruiter", "sales-navigator"),
     ]
+    (days,) = [each for each in told["values"] if each["name"] == "expiry_days"]
+    assert days["values"] == {"seed": "120"} | dict.fromkeys(
+        ("linkedin-premium", "recruiter", "sales-navigator"), "90"
+    )
 
+    shown = command("policy", "presets").stdout
+    assert "linkedin-premium, beside seed:\n  Lots die after 90 days instead of 120" in shown
     assert "expiry_days = 120" in command("policy", "show", "seed").stdout
+
+
+def test_a_policy_is_checked_before_it_is_anybody_s(folder):
+    seed = command("policy", "show", "seed").stdout
+    (folder / "good.toml").write_text(seed)
+    (folder / "bad.toml").write_text(seed.replace("expiry_days", "expiry_day"))
+
+    sound = command("policy", "check", folder / "good.toml")
+    assert (sound.returncode, sound.stderr) == (0, "")
+    assert sound.stdout == f"{folder / 'good.toml'} is sound: 1 version, 4 plans.\n"
+
+    wrong = command("policy", "check", folder / "bad.toml")
+    assert wrong.returncode == 1
+    assert wrong.stdout == (
+        f"{folder / 'bad.toml'}: line 9, versions 1: `expiry_day` is unknown here. Did you mean "
+        "`expiry_days`?\n"
+    )
+    assert wrong.stderr == f"overture: {folder / 'bad.toml'} has 1 mistake.\n"
+
+
+def test_a_policy_changes_from_a_date_on_and_is_taken_back(folder, database_url):
+    on_it = ("--database-url", database_url)
+    seed = command("policy", "show", "seed").stdout
+    (folder / "new.toml").write_text(seed.replace("expiry_days = 120", "expiry_days = 90"))
+    sentence = "Lots die after 90 days instead of 120: lots that exist keep their date."
+
+    against = command("policy", "diff", folder / "new.toml", "--against", "seed")
+    assert against.stdout == f"{sentence}\n"
+    told = command("policy", "diff", folder / "new.toml", *on_it)
+    assert told.stdout.endswith(f" on:\n  {sentence}\n")
+
+    early = command("policy", "apply", folder / "new.toml", "--from", "2020-01-01", *on_it)
+    assert early.returncode == 2
+    assert "A policy cannot take effect at 2020-01-01T00:00:00Z: the past is never" in early.stderr
+    applied = command("policy", "apply", folder / "new.toml", "--from", "2200-01-01", *on_it)
+    assert applied.stdout == f"From 2200-01-01T00:00:00Z on:\n  {sentence}\n"
+
+    listed = json.loads(command("policy", "list", "--json", *on_it).stdout)
+    assert [(each["holds_from"], each["state"]) for each in listed] == [
+        ("1970-01-01T00:00:00Z", "in_force"),
+        ("2200-01-01T00:00:00Z", "to_come"),
+    ]
+    assert [each["sentence"] for each in listed[1]["changes"]] == [sentence]
+    assert "expiry_days = 90" in command("policy", "show", "--at", "2200-01-01", *on_it).stdout
+    assert "expiry_days = 120" in command("policy", "show", "--at", "2199-12-31", *on_it).stdout
+
+    gone = command("policy", "withdraw", *on_it)
+    assert (
+        gone.stdout == "The version of 2200-01-01T00:00:00Z is withdrawn. What holds now goes on.\n"
+    )
+    again = command("policy", "withdraw", *on_it)
+    assert again.returncode == 2
+    assert again.stderr == "overture: No version is to come that could be withdrawn.\n"

@@ -150,13 +150,15 @@ async def opened(url: str, *, connections: int = 10) -> AsyncGenerator[Installat
                 await installation.secret(tx),
             )
 
-        test_clock, book, secret = await db.reading(remembered)
+        test_clock, recorded, secret = await db.reading(remembered)
         if secret is None:  # where nothing was served yet
             await db.writing(lambda tx: installation.ensure_secret(tx, ids.new_key()))
             secret = await db.reading(installation.secret)
         assert secret is not None, "it is made once, and never taken away"
-        clock = TestClock() if test_clock is not None else RealClock()
-        yield Installation(db, clock, book or policies.load(policies.DEFAULT), secret)
+        book, clock = policies.current(
+            recorded or policies.load(policies.DEFAULT), test_clock=test_clock is not None
+        )
+        yield Installation(db, clock, book, secret)
 
 
 @asynccontextmanager

@@ -11,10 +11,17 @@ class Clock(Protocol):
         """The instant at which what this transaction does happens."""
         ...
 
+    def at_once(self) -> datetime | None:
+        """The instant, where nothing has to be read for it."""
+        ...
+
 
 class RealClock:
     async def now(self, tx: Tx) -> datetime:
         _ = tx
+        return real_now()
+
+    def at_once(self) -> datetime | None:
         return real_now()
 
 
@@ -28,6 +35,9 @@ class TestClock:
         assert row is not None, "an installation with a test clock has its row"
         now: datetime = row[0]
         return now
+
+    def at_once(self) -> datetime | None:
+        return None
 
 
 def real_now() -> datetime:

@@ -8,7 +8,7 @@ from overture import figures, tracing
 from overture.actions.conversations import Ask, KeyReused, act
 from overture.actions.lanes import Lanes, Traced
 from overture.actions.payments import Dealing
-from overture.clock import Clock, RealClock, real_now
+from overture.clock import Clock, real_now
 from overture.core.pace import Pace, Paced
 from overture.core.policy import PolicyBook
 from overture.core.sending import Answer, Done
@@ -66,9 +66,7 @@ class Shared:
 
     async def instant(self) -> datetime:
         """The instant now, for what opens no transaction of its own."""
-        if isinstance(self.clock, RealClock):
-            return real_now()
-        return await self.db.reading(self.clock.now)
+        return self.clock.at_once() or await self.db.reading(self.clock.now)
 
     async def send_alone(self, ask: Ask) -> Answer | Kept | KeyReused:
         """The same as through `sends`, in a transaction of its own: what takes long, such as a message

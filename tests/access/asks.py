@@ -119,6 +119,8 @@ def api_asks(t: Things) -> dict[str, Ask]:
         ),
         "PUT /operator/clock": Ask(body={"now": t.now}),
         "POST /operator/jobs/replay": Ask(body={}),
+        "DELETE /operator/policies/{holds_from}": Ask({"holds_from": "2031-01-01T00:00:00Z"}),
+        "POST /operator/policies": Ask(body={"policy": "linkedin-premium"}),
         "POST /operator/tokens": Ask(body={"member_id": grace}),
         "POST /operator/webhooks": Ask(body={"url": "http://127.0.0.1:9/"}),
         "GET /operator/webhooks/{endpoint_id}": replace(endpoint, body=None),

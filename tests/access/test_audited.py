@@ -26,6 +26,7 @@ REFUSED = {
     "POST /operator/suspensions/{member_id}/lift",
     "POST /operator/suspicions/{member_id}/{kind}/dismiss",
     "PUT /operator/payments/customers/{customer}",
+    "DELETE /operator/policies/{holds_from}",
 }
 
 
