@@ -104,13 +104,14 @@ def _told(problem: Exception) -> tuple[int, str]:
     from overture.core.policy import PolicyProblem
     from overture.linkedin.archive import ArchiveRefused
     from overture.linkedin.importing import ImportRefused
+    from overture.sim.knobs import KnobProblem
     from overture.store.backup import BackupProblem
     from overture.store.db import Unavailable
     from overture.store.embedded import DataProblem
     from overture.store.migrate import MigrationProblem
 
     match problem:
-        case SettingProblem() | PolicyProblem():
+        case SettingProblem() | PolicyProblem() | KnobProblem():
             return 2, str(problem)
         case Failed() | StartProblem() | DataProblem() | MigrationProblem() | BackupProblem():
             return 1, str(problem)
@@ -1100,6 +1101,96 @@ def _preset_table(table: "SideBySide") -> dict[str, object]:
             for row in table.rows
         ],
     }
+
+
+# --- The policy lab -----------------------------------------------------------------------------
+
+
+@overture.command()
+@click.argument("policy", metavar="POLICY")
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="OTHER",
+    help="Another policy, on the same members; may be given again.",
+)
+@click.option("--members", default=10_000, type=click.IntRange(100, 10_000_000), show_default=True)
+@click.option("--months", default=12, type=click.IntRange(1, 120), show_default=True)
+@click.option(
+    "--seed", default=1, type=click.IntRange(0), help="The first seed.", show_default=True
+)
+@click.option(
+    "--seeds",
+    default=5,
+    type=click.IntRange(1, 1000),
+    help="How many seeds: the intervals are over them.",
+    show_default=True,
+)
+@click.option(
+    "--knobs",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML with what is assumed of members; docs/lab.md lists it.",
+)
+@click.option(
+    "--processes", type=click.IntRange(1), metavar="N", help="At once; as many as cores by default."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with the charts."
+)
+@click.option(
+    "--pictures", type=click.Path(path_type=Path), metavar="DIR", help="Write the charts as SVG."
+)
+def simulate(
+    *,
+    policy: str,
+    against: tuple[str, ...],
+    members: int,
+    months: int,
+    seed: int,
+    seeds: int,
+    knobs: Path | None,
+    processes: int | None,
+    as_json: bool,
+    html: Path | None,
+    pictures: Path | None,
+) -> None:
+    """Try a policy, a preset's name or a FILE, on invented members, and print what comes of it.
+
+    Senders, recipients, spammers and colluders live under its last version. The same arguments bring
+    the same figures.
+    """
+    from overture import policies, sim
+    from overture.sim.knobs import Knobs, read
+
+    if not sim.is_installed():
+        raise Failed("The policy lab needs numpy: pip install 'overture[lab]'.")
+    from overture.sim import lab, report
+
+    names = (policy, *against)
+    if len(set(names)) < len(names):
+        raise click.UsageError("Compare a policy with another one, not with itself.")
+    experiment = lab.Experiment(
+        {name: policies.load(name).versions[-1] for name in names},
+        members=members,
+        months=months,
+        seed=seed,
+        seeds=seeds,
+        knobs=Knobs() if knobs is None else read(knobs.read_text(encoding="utf-8")),
+    )
+    with _showing("Simulating") as progress:
+        outcome = lab.run(experiment, processes=processes, progress=progress)
+    if html is not None:
+        html.write_text(report.page(outcome), encoding="utf-8")
+    if pictures is not None:
+        report.write_pictures(outcome, pictures)
+    if as_json:
+        _print_json(report.as_json(outcome))
+        return
+    report.show(outcome)
+    for written in filter(None, (html, pictures)):
+        click.echo(f"Written: {written}")
 
 
 # --- What the commands share --------------------------------------------------------------------
