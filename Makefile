@@ -32,6 +32,11 @@ soak: setup ## play 10,000 lives of members and as many attacks on credits; RUNS
 	OVERTURE_MACHINE_RUNS=$(or $(RUNS),10000) OVERTURE_ATTACKS=$(or $(RUNS),10000) \
 	  $(bin)/python -m pytest -o faulthandler_timeout=0 tests/actions/test_state_machine.py tests/attacks $(ARGS)
 
+fuzz: setup ## look for bytes that break a parser, for MINUTES=5; ARGS="mail http" chooses
+	@$(pip) install --no-deps --only-binary :all: --require-hashes -r tests/fuzz/requirements.txt || { \
+	  echo "The fuzzer comes for Linux on x86-64 alone; what it found is tried by: make test ARGS=tests/fuzz" >&2; exit 1; }
+	$(bin)/python -m tests.fuzz --minutes $(or $(MINUTES),5) $(ARGS)
+
 simulation: setup ## play seeds of the simulation: ARGS="--seeds 1000", "--seed 41 --seeds 1", --mistakes
 	$(bin)/python -m tests.simulation $(ARGS)
 

@@ -271,7 +271,8 @@ class Archive:
     def _opened(self, info: zipfile.ZipInfo) -> Generator["Counted"]:
         try:
             stream = self._zipped.open(info)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        # The directory may say that a file begins where none can.
+        except (zipfile.BadZipFile, RuntimeError, OSError, ValueError) as error:
             raise ArchiveRefused(f"{info.filename} in the archive cannot be unpacked.") from error
         with stream:
             yield Counted(stream, self._limits.unpacked_bytes_max, self._count)
