@@ -181,6 +181,7 @@ def web_asks(t: Things) -> dict[str, Ask]:
         ),
         "GET /unsubscribe/{seal}": Ask({"seal": t.unsubscribe}),
         "POST /unsubscribe/{seal}": Ask({"seal": t.unsubscribe}),
+        "GET /embed/button": Ask(query="member=grace"),
         "GET /handover": Ask(query="token=none&to=inbox"),
         "POST /handover": Ask(body={"token": "none", "to": "inbox"}),
         "GET /compose": Ask(query="to=grace", party="bob"),

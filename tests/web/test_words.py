@@ -232,6 +232,8 @@ NOT_PAGES = {
     "/icons/{name}": "pictures",
     "/inbox/{id:uuid}/seen": "a picture",
     "/confirm/identity": "redirects to the identity provider",
+    "/embed/button": "what a button says, in JSON",
+    "/embed/overture.js": "no page, but a script",
     "/handover": "redirects, whatever comes of it",
     "/login/identity": "redirects to the identity provider",
     "/login/identity/back": "redirects",

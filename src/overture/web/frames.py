@@ -13,8 +13,11 @@ from overture.store.accounts import Viewer
 from overture.web.context import Site
 
 FRAME_COOKIE = "frame"
-# What hosts may show: letters, and what stands in them.
-_EMBEDDED = ("/inbox", "/compose", "/files/", "/photos/", "/events", "/here", "/suspended")
+# What hosts may show: letters, what stands in them, and the way there.
+_EMBEDDED = (
+    *("/inbox", "/compose", "/files/", "/photos/", "/events", "/here", "/suspended"),
+    *("/embed/", "/handover"),
+)
 # What somebody sees there for whom there is no session.
 AGAIN = "/handover/again"
 
@@ -33,7 +36,7 @@ def is_window(request: Request) -> bool:
 
 def may_embed(path: str) -> bool:
     """Whether the host may show this page; `path` as it was declared."""
-    return path.startswith(_EMBEDDED) or path == AGAIN
+    return path.startswith(_EMBEDDED)
 
 
 def the_one(site: Site, own: Viewer | None, framed: Viewer | None) -> Viewer | None:
@@ -47,9 +50,10 @@ def the_one(site: Site, own: Viewer | None, framed: Viewer | None) -> Viewer | N
 
 
 def ancestors(site: Site, visitor: Viewer | None, path: str, *, framed: bool) -> Sequence[str]:
-    """The origins that may show this page in their frames; mostly none."""
-    if not may_embed(path):
-        return ()
+    """The origins that may show this answer in their frames; mostly none.
+
+    Who is signed in in a frame is given no page but those that may be shown there, or that it is apart.
+    """
     if visitor is not None:
         return () if visitor.frame is None else (visitor.frame,)
-    return site.embed_origins if framed else ()
+    return site.embed_origins if framed and path == AGAIN else ()

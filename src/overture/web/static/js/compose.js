@@ -18,7 +18,7 @@ const inPage = () => document.querySelector("main [data-compose]");
 const shown = () => over.querySelector("[data-compose]") ?? inPage();
 
 function enter(compose) {
-  const field = compose?.querySelector("[autofocus]") ?? compose?.querySelector("textarea");
+  const field = compose?.querySelector("[autofocus], [type=search]") ?? compose?.querySelector("textarea");
   field?.focus();
   field?.setSelectionRange?.(field.value.length, field.value.length);
 }

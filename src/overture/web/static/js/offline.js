@@ -7,10 +7,10 @@ import { empty } from "./forms.js";
 import { patch, policy } from "./live.js";
 import { flush, outbox } from "./outbox.js";
 
-const { me } = document.body.dataset;
+const { me, frame } = document.body.dataset;
 const away = document.querySelector("[data-offline]"); // the page that stands in for another
 
-if ((me || away) && navigator.serviceWorker) {
+if ((me || away) && !frame && navigator.serviceWorker) {
   const channel = new BroadcastChannel("outbox");
   let waiting = [];
 

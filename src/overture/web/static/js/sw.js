@@ -19,7 +19,8 @@ addEventListener("activate", (event) => event.waitUntil((async () => {
 
 addEventListener("fetch", (event) => {
   const { request } = event;
-  if (request.mode === "navigate" && request.method === "GET") event.respondWith(page(event));
+  // Those in frames go by themselves: what says that they are would be lost.
+  if (request.destination === "document" && request.method === "GET") event.respondWith(page(event));
   else if (new URL(request.url).pathname.startsWith("/static/"))
     event.respondWith(caches.match(request).then((found) => found ?? fetch(request)));
 });
