@@ -12,14 +12,20 @@ from collections.abc import Callable, Sequence
 from tests.faults.clocks import clocks_jump
 from tests.faults.cuts import KINDS, cuts
 from tests.faults.disk import disk_full
+from tests.faults.failover import failovers
 from tests.faults.ground import Ground, prepared
 from tests.faults.kills import kills
 from tests.faults.migrating import migrations_killed
 from tests.faults.pairs import two_servers
+from tests.faults.restoring import backups_restored, points_in_time_reached
+from tests.faults.stopping import stops
 from tests.faults.table import Row, table
 from tests.faults.teeth import TEETH
 
 RECIPIENTS = 1500
+# Longer than a statement may take, and a client waits.
+LONG_FROZEN_SECONDS = 34
+ENDED_SECONDS_MAX = 5
 Experiment = Callable[[Ground], Row]
 
 
@@ -53,6 +59,11 @@ def experiments(kill_count: int, times: int) -> dict[str, Experiment]:
         "cuts": lambda ground: cuts(ground, KINDS * times),
         "disk": lambda ground: disk_full(ground, times),
         "clocks": clocks_jump,
+        "backups": lambda ground: backups_restored(ground, times),
+        "points in time": lambda ground: points_in_time_reached(ground, times),
+        "failover": lambda ground: failovers(ground, times),
+        "failover, frozen": lambda ground: failovers(ground, frozen_seconds=LONG_FROZEN_SECONDS),
+        "stops": lambda ground: stops(ground, times, seconds_max=ENDED_SECONDS_MAX),
         "migrating": lambda ground: migrations_killed(ground, times),
         **{f"teeth: {name}": planted for name, planted in TEETH.items()},
     }

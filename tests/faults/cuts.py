@@ -64,7 +64,9 @@ async def _break(kind: str, proxy: Proxy, admin_url: str) -> None:
             proxy.cut()
         case "answers lost":
             proxy.lose_answers()
-            await asyncio.sleep(ANSWERS_LOST_SECONDS)
+            lost = proxy.answers_lost
+            while proxy.answers_lost == lost:  # noqa: ASYNC110
+                await asyncio.sleep(ANSWERS_LOST_SECONDS)
             proxy.cut()
         case "stalled":
             proxy.stall()

@@ -50,6 +50,12 @@ class Damage:
     def all(self) -> list[str]:
         return [*self.lost, *self.doubled, *self.unbalanced, *self.other]
 
+    def add(self, more: Damage) -> None:
+        self.lost += more.lost
+        self.doubled += more.doubled
+        self.unbalanced += more.unbalanced
+        self.other += more.other
+
 
 def damage(url: str, told: Sequence[Acknowledged], now: datetime | None = None) -> Damage:
     """What is wrong with the data, given what the clients were told. `now`: of the servers' clocks,

@@ -19,7 +19,7 @@ from overture.cli import main
 from overture.store import conversations, migrate
 from overture.store.db import Database, Tx, pipelined
 
-WINDOW_SECONDS = 0.03
+WINDOW_SECONDS = 0.06
 
 
 def answer_first() -> None:

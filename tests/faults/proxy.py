@@ -23,6 +23,7 @@ class Proxy:
         self._flows = asyncio.Event()
         self._flows.set()
         self._answers_get_lost = False
+        self.answers_lost = 0
         self._writers: set[asyncio.StreamWriter] = set()
 
     @property
@@ -79,6 +80,7 @@ class Proxy:
                     await asyncio.sleep(self.delay_seconds)
                 await self._flows.wait()
                 if answers and self._answers_get_lost:
+                    self.answers_lost += 1
                     continue
                 writer.write(piece)
                 await writer.drain()

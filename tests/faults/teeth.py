@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from tests.faults.failover import failovers
 from tests.faults.ground import Ground, made_unsafe
 from tests.faults.kills import kills
 from tests.faults.table import Row
@@ -27,6 +28,12 @@ def charges_apart(ground: Ground) -> Row:
     return _must_find(row, "charge and message in two transactions")
 
 
+def nobody_waits_for_the_standby(ground: Ground) -> Row:
+    """What the primary alone had is lost with it."""
+    row = failovers(ground, synchronous=False)
+    return _must_find(row, "a standby that nobody waits for")
+
+
 def _must_find(row: Row, mistake: str) -> Row:
     return replace(row, name=f"must be found: {mistake}", teeth=True)
 
@@ -35,4 +42,5 @@ TEETH: dict[str, Callable[[Ground], Row]] = {
     "commits that do not wait": commits_that_do_not_wait,
     "answers before commits": answers_before_commits,
     "charges apart": charges_apart,
+    "nobody waits for the standby": nobody_waits_for_the_standby,
 }

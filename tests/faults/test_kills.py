@@ -13,7 +13,12 @@ from overture.store.db import Contended, Unavailable
 from tests.faults.ground import Ground
 from tests.faults.kills import kills
 from tests.faults.table import Row
-from tests.faults.teeth import answers_before_commits, charges_apart, commits_that_do_not_wait
+from tests.faults.teeth import (
+    answers_before_commits,
+    charges_apart,
+    commits_that_do_not_wait,
+    nobody_waits_for_the_standby,
+)
 
 Shown = Callable[[Row], Row]
 
@@ -41,6 +46,10 @@ def command_verifies(data: Path) -> list[str]:
 
 def test_commits_that_do_not_wait_for_the_disk_are_found(ground: Ground, shown: Shown) -> None:
     assert shown(commits_that_do_not_wait(ground)).found.lost
+
+
+def test_what_a_standby_lacks_that_nobody_waits_for_is_found(ground: Ground, shown: Shown) -> None:
+    assert shown(nobody_waits_for_the_standby(ground)).found.lost
 
 
 def test_an_answer_before_the_commit_is_found(ground: Ground, shown: Shown) -> None:
