@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -29,8 +30,8 @@ def copied(of: embedded.Embedded, data: Path, *, follows: bool = False) -> Path:
     return data
 
 
-def execute(url: str, statement: str) -> list[tuple]:
+def execute(url: str, statement: str) -> list[tuple[Any, ...]]:
     """The rows, if there are any."""
     with psycopg.connect(url, autocommit=True) as connection:
-        done = connection.execute(statement)
+        done = connection.execute(statement.encode())
         return done.fetchall() if done.description else []

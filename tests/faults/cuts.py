@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import psycopg
 
@@ -34,7 +35,7 @@ def cuts(ground: Ground, what: Sequence[str] = KINDS) -> Row:
     return row
 
 
-async def _cut(row: Row, ground: Ground, data, what: Sequence[str]) -> None:
+async def _cut(row: Row, ground: Ground, data: Path, what: Sequence[str]) -> None:
     with embedded.start(data) as postgres:
         async with before(data) as proxy:
             server = await asyncio.to_thread(

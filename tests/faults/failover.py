@@ -36,8 +36,11 @@ def failovers(
         name += f", {frozen_seconds:.0f} s without it"
     row = Row(name, faults=times)
     with ground.copy() as data, ExitStack() as held:
-        how = {"synchronous": synchronous, "frozen_seconds": frozen_seconds}
-        asyncio.run(_fail_over(row, ground, data, held, **how))
+        asyncio.run(
+            _fail_over(
+                row, ground, data, held, synchronous=synchronous, frozen_seconds=frozen_seconds
+            )
+        )
     return row
 
 

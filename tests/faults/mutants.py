@@ -53,7 +53,8 @@ def answer_first() -> None:
 
 def charge_apart() -> None:
     """Commits the charge in a transaction of its own, before the message."""
-    charges = (conversations._UPDATE_ACCOUNTS, conversations.INSERT_ENTRIES)
+    accounts = conversations._UPDATE_ACCOUNTS  # pyright: ignore[reportPrivateUsage]
+    charges = (accounts, conversations.INSERT_ENTRIES)
 
     async def in_two(tx: Tx, statements: Iterable[tuple[Any, Any]]) -> list[Any]:
         statements = list(statements)
@@ -69,7 +70,7 @@ def charge_apart() -> None:
         others = iter(rest)
         return [told[each[0]] if each[0] in told else next(others) for each in statements]
 
-    conversations.pipelined = in_two
+    conversations.pipelined = in_two  # pyright: ignore[reportPrivateLocalImportUsage]
 
 
 def next_version() -> None:

@@ -53,7 +53,8 @@ class Proxy:
         doubt."""
         self._answers_get_lost = True
 
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A client's connection."""
         try:
             there = await asyncio.open_unix_connection(self._socket)
         except OSError:
@@ -92,7 +93,7 @@ class Proxy:
 async def before(data: Path) -> AsyncGenerator[Proxy]:
     """A proxy before a data folder's PostgreSQL, on a free port."""
     proxy = Proxy(data)
-    server = await asyncio.start_server(proxy._take, "127.0.0.1", 0)
+    server = await asyncio.start_server(proxy.take, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
         yield proxy

@@ -48,11 +48,11 @@ async def _stop(row: Row, ground: Ground, data: Path) -> None:
     log = data.parent / "server.log"
     with embedded.start(data) as postgres:
         server = await asyncio.to_thread(launch, log, database_url=postgres.url)
+        readers = [
+            Reader(ground.cast.recipients[number // STREAMS_EACH], server.port)
+            for number in range(STREAMS)
+        ]
         try:
-            readers = [
-                Reader(ground.cast.recipients[number // STREAMS_EACH], server.port)
-                for number in range(STREAMS)
-            ]
             await asyncio.gather(*(reader.opened() for reader in readers))
             async with under_load(ground.cast, server.port) as load:
                 for number in range(row.faults):
