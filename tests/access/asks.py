@@ -153,6 +153,9 @@ def web_asks(t: Things) -> dict[str, Ask]:
     message = replace(talk, path={**talk.path, "message": t.message}, body={"body": "Changed"})
     invited = Ask({"invitation": t.invitation}, party="emil", secret=True)
     member = Ask({"handle": "grace"}, party="dora")
+    # What operators look at.
+    one = Ask({"member": grace})
+    spoken = Ask({"member": grace, "id": t.open})
     to = {"to": "grace", "subject": "", "body": "Hello", "key": "a-key", "price": "9"}
     plan = "pool=premium&plan=premium_business"
     account = {"email": "nobody@overture.example", "password": "a long enough one, surely"}
@@ -219,6 +222,23 @@ def web_asks(t: Things) -> dict[str, Ask]:
         "POST /inbox/{id:uuid}/unblock": talk,
         "POST /inbox/{id:uuid}/messages/{message:uuid}/edit": message,
         "POST /inbox/{id:uuid}/messages/{message:uuid}/delete": message,
+        "GET /ops/members": Ask(query="q=grace"),
+        "GET /ops/members/{member:uuid}": one,
+        "GET /ops/members/{member:uuid}/decide": one,
+        "POST /ops/members/{member:uuid}/decide": replace(
+            one, body={"measure": "warning", "ground": "terms", "statement": "Why"}
+        ),
+        "GET /ops/members/{member:uuid}/credits": one,
+        "POST /ops/members/{member:uuid}/credits": replace(
+            one, body={"pool": "premium", "credits": "1", "reason": "A test"}
+        ),
+        "GET /ops/ledger/{member:uuid}": one,
+        "GET /ops/ledger/{member:uuid}/verify": one,
+        "GET /ops/conversations": Ask(query=f"member={grace}"),
+        "GET /ops/conversations/{member:uuid}/{id:uuid}": spoken,
+        "POST /ops/conversations/{member:uuid}/{id:uuid}": replace(
+            spoken, body={"reason": "A test"}
+        ),
         "GET /icons/{name}": Ask({"name": "icon-192.png"}),
         "GET /members": Ask(query="q=grace"),
         "GET /in/{handle}": member,

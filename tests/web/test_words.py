@@ -587,6 +587,20 @@ def _addresses(path: str, life: Life) -> list[tuple[Browser, str]]:
         ],
         "/members": ["/members?q=2", "/members?q=Ξ"],
         "/network": ["/network?q=Ξ"],
+        "/ops/members": [
+            *(f"/ops/members?{query}" for query in ("q=2", "q=Ξ", "show=suspended")),
+            *(
+                f"/ops/members/{each}?other=22&way={way}"
+                for each in (me.id, life.shut.id)
+                for way in ("to", "from")
+            ),
+            f"/ops/members/{me.id}?other=Ξ",
+            f"/ops/members/{life.shut.id}/decide",
+            f"/ops/members/{life.shut.id}/credits",
+            f"/ops/conversations/{me.id}/{life.conversations[0]}",
+        ],
+        "/ops/ledger": ["/ops/ledger?member=Ξ", "/ops/ledger/verify"],
+        "/ops/conversations": ["/ops/conversations?member=11", "/ops/conversations?member=Ξ"],
         "/ops/audit": ["/ops/audit?of=all", "/ops/audit?member=Ω", "/ops/audit?action=Ω"],
         "/premium": ["/premium?pool=recruiter"],
         "/premium/change": [
@@ -601,6 +615,9 @@ def _addresses(path: str, life: Life) -> list[tuple[Browser, str]]:
     if path == "/ops/enter":
         return [(life.outside, path), (life.me, path)]
     if path.startswith("/ops/"):
+        path = path.replace("{member:uuid}", me.id or "").replace(
+            "{id:uuid}", life.conversations[2]
+        )
         return [(life.operator, each) for each in (path, *more.get(path, []))]
     if path == "/suspended":
         return [(life.shut, path)]

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from overture.actions.fields import Fields, Invalid
 from overture.core import credits as rules
+from overture.core import text
 from overture.core.credits import Entry
 from overture.core.ids import EntryId, MemberId, entry_id
 from overture.core.policy import PolicyBook
 from overture.core.refusals import Refusal
 from overture.core.sending import credits_changed
+from overture.store import audit
 from overture.store import credits as store
 from overture.store.db import Tx
 from overture.store.pages import BadCursor, Page, decode, encode
@@ -70,6 +73,40 @@ async def ledger(
         [_line(member, pools[place], entry) for _, place, entry in lines[:limit]],
         encode(*positions.values()) if len(lines) > limit else None,
     )
+
+
+async def adjust_as_operator(
+    tx: Tx,
+    member: MemberId,
+    pool: str,
+    *,
+    credits: int,
+    reason: str,
+    actor: str,
+    audit_id: str,
+    now: datetime,
+    book: PolicyBook,
+) -> Adjusted | Refusal | Invalid:
+    """`adjust` as an operator asks for it, with its entry in the audit log."""
+    fields = Fields()
+    if credits == 0:
+        fields.refuse("credits", "An adjustment adds or takes at least one credit.")
+    why = fields.take("reason", text.line(reason, text.NOTE_CHARS_MAX, required=True))
+    if (invalid := fields.invalid) is not None:
+        return invalid
+    made = await adjust(tx, member, pool, credits=credits, reason=why, now=now, book=book)
+    if isinstance(made, Refusal):
+        return made
+    await audit.record(
+        tx,
+        audit_id,
+        now,
+        actor=actor,
+        action="credits.adjusted",
+        member=member,
+        detail={"pool": pool, "credits": credits, "reason": why},
+    )
+    return made
 
 
 async def adjust(

@@ -67,16 +67,7 @@ async def verify(
         last: MemberId | None = None
         while owners := await store.owners_after(tx, last, MEMBERS_AT_ONCE):
             last = owners[-1]
-            books = await store.books_of(tx, owners)
-            inmails = await store.inmails_of(tx, owners)
-            wrong = await store.mismatches_of(tx, owners, TOLD_MAX)
-            shown = await store.premium_of(tx, owners)
-            discrepancies = [
-                *differences(books, inmails, now, book),
-                *_premium(books, shown, now, book),
-                *map(_mismatch, wrong),
-            ]
-            _add(made, books, inmails, discrepancies)
+            await _look_at(tx, owners, made, now, book)
             if progress is not None:
                 progress(made.accounts, accounts)
         never = await store.premium_without_account(tx, now, TOLD_MAX)
@@ -84,6 +75,32 @@ async def verify(
     if not made.totals.conserved:
         _tell(made, [Discrepancy(f"Credits were made or lost: {made.totals}.")])
     return made
+
+
+async def verify_member(tx: Tx, member: MemberId, now: datetime, book: PolicyBook) -> Verification:
+    """The same for one member's accounts alone, and the InMails that they began."""
+    made = Verification()
+    async with tx.transaction():
+        await tx.execute("set transaction isolation level repeatable read, read only")
+        await _look_at(tx, [member], made, now, book)
+    if not made.totals.conserved:
+        _tell(made, [Discrepancy(f"Credits were made or lost: {made.totals}.", member)])
+    return made
+
+
+async def _look_at(
+    tx: Tx, owners: Sequence[MemberId], made: Verification, now: datetime, book: PolicyBook
+) -> None:
+    books = await store.books_of(tx, owners)
+    inmails = await store.inmails_of(tx, owners)
+    wrong = await store.mismatches_of(tx, owners, TOLD_MAX)
+    shown = await store.premium_of(tx, owners)
+    discrepancies = [
+        *differences(books, inmails, now, book),
+        *_premium(books, shown, now, book),
+        *map(_mismatch, wrong),
+    ]
+    _add(made, books, inmails, discrepancies)
 
 
 def differences(

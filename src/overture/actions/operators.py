@@ -4,11 +4,17 @@ Who becomes one is decided on the command line. The console is entered with a se
 asked again before what weighs; see `core.accounts` for how long it stays open.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from overture.core.ids import MemberId
-from overture.store import audit
+from overture.actions.fields import Fields, Invalid
+from overture.core import text
+from overture.core.ids import ConversationId, MemberId
+from overture.core.refusals import Refusal
+from overture.store import audit, console
 from overture.store import operators as store
+from overture.store.console import Line, Text
 from overture.store.db import Tx
 
 # How those who act in the console are told from others in the audit log.
@@ -52,6 +58,54 @@ async def leave(tx: Tx, member: MemberId, session: str, *, audit_id: str, now: d
     """Shuts it in this browser; the second factor is asked for at the next entry."""
     if await store.leave(tx, member, session):
         await _note(tx, member, "operator.left", session, audit_id=audit_id, now=now)
+
+
+# Conversations ------------------------------------------------------------------------------------
+
+TEXTS_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What stands in a conversation, as an operator may read it for the reason that was given."""
+
+    line: Line
+    subject: str
+    texts: Sequence[Text]
+
+
+async def open_conversation(
+    tx: Tx,
+    member: MemberId,
+    conversation: ConversationId,
+    *,
+    reason: str,
+    before: int | None,
+    by: str,
+    audit_id: str,
+    now: datetime,
+) -> Opened | Refusal | Invalid:
+    """Shows what two members wrote to each other, and notes who wanted to know, and why.
+
+    Found through a row of `member`'s own, as everything in conversations is.
+    """
+    fields = Fields()
+    why = fields.take("reason", text.line(reason, text.NOTE_CHARS_MAX, required=True))
+    if (invalid := fields.invalid) is not None:
+        return invalid
+    line = await console.line(tx, member, conversation)
+    if line is None:
+        return Refusal.NO_SUCH_CONVERSATION
+    detail: dict[str, object] = {"conversation_id": conversation, "of": member, "reason": why}
+    if before is not None:
+        detail["before"] = before
+    # Not under the member, to whom it would go with their own data: the reason may name somebody else.
+    await audit.record(tx, audit_id, now, actor=by, action="conversation.opened", detail=detail)
+    return Opened(
+        line,
+        await console.subject(tx, line.home, conversation),
+        await console.texts(tx, line.home, conversation, before=before, limit=TEXTS_AT_ONCE),
+    )
 
 
 async def _note(

@@ -9,11 +9,10 @@ from overture import ids
 from overture.actions import credits as statement
 from overture.actions import subscriptions
 from overture.actions.credits import LedgerEntry
+from overture.actions.fields import Invalid
 from overture.actions.subscriptions import CancelAt, Status, SubscriptionChange, SubscriptionView
-from overture.api import problems
 from overture.api.operation import Call, Who, operation
 from overture.api.operator_members import actor
-from overture.api.problems import Problem
 from overture.api.wire import (
     NOT_BLANK_LINE,
     AMemberId,
@@ -33,7 +32,6 @@ from overture.core.ids import ConversationId, EntryId
 from overture.core.payments import change_refused
 from overture.core.policy import GrantsOn
 from overture.core.refusals import Refusal
-from overture.store import audit
 
 TAG = "Premium and credits"
 CREDITS_MAX = 1_000_000
@@ -268,33 +266,21 @@ async def ledger(call: Call, query: LedgerQuery) -> Page[EntryOut] | Refusal:
         Refusal.ADJUSTS_BELOW_ZERO: 409,
     },
 )
-async def adjust(call: Call, body: AdjustIn) -> AdjustedOut | Refusal | Problem:
+async def adjust(call: Call, body: AdjustIn) -> AdjustedOut | Refusal | Invalid:
     """Plus is a lot of its own; minus takes what expires first. Both stand in the audit log."""
-    if body.credits == 0:
-        return problems.invalid("credits", "An adjustment adds or takes at least one credit.")
-    reason = text.line(body.reason, text.NOTE_CHARS_MAX, required=True)
-    if isinstance(reason, text.BadText):
-        return problems.invalid("reason", reason.sentence)
-    adjusted = await statement.adjust(
+    adjusted = await statement.adjust_as_operator(
         call.tx,
         body.member_id,
         body.pool,
         credits=body.credits,
-        reason=reason,
+        reason=body.reason,
+        actor=actor(call),
+        audit_id=ids.new(),
         now=call.now,
         book=call.book,
     )
-    if isinstance(adjusted, Refusal):
+    if not isinstance(adjusted, statement.Adjusted):
         return adjusted
-    await audit.record(
-        call.tx,
-        ids.new(),
-        call.now,
-        actor=actor(call),
-        action="credits.adjusted",
-        member=body.member_id,
-        detail={"pool": body.pool, "credits": body.credits, "reason": reason},
-    )
     return AdjustedOut(entry=entry_out(adjusted.entry), balance=adjusted.balance)
 
 

@@ -16,7 +16,7 @@ from overture.core.pace import WINDOW, Paced
 from overture.core.policy import PolicyBook
 from overture.core.sending import Command, Delivery, Desk, LastMessage, OwnRow, Record, Start
 from overture.store import files
-from overture.store.db import Conflict, Tx, as_json, note, pipelined
+from overture.store.db import Conflict, Tx, all_rows, as_json, note, pipelined
 
 MEMBER_COLUMNS = """
     m.id, m.handle, m.name, m.time_zone, m.claimed, m.closed_at is not null, m.accept_inmail,
@@ -198,6 +198,12 @@ async def record(tx: Tx, loaded: Loaded) -> None:
 
 def _pair_rows(made: Record) -> list[dict[str, object]]:
     return [{"owner_id": c.sender, "other_id": c.recipient} for c in made.begun.values()]
+
+
+async def begun_lately(tx: Tx, member: MemberId, since: datetime, most: int) -> list[datetime]:
+    """When the member began letters to strangers since then, the newest first; at most so many."""
+    rows = await all_rows(tx, _BEGUN_LATELY, ([member], first_of(since), most))
+    return [made_at(row[1]) for row in rows]
 
 
 def party(row: Sequence[Any]) -> Party:

@@ -157,6 +157,14 @@ async def count_accounts(tx: Tx) -> int:
     return 0 if row is None else int(row[0])
 
 
+async def has_more_accounts(tx: Tx, than: int) -> bool:
+    """Without counting them all."""
+    return (
+        await one_row(tx, "select owner_id from credit_accounts offset %s limit 1", (than,))
+        is not None
+    )
+
+
 async def owners_after(tx: Tx, last: MemberId | None, limit: int) -> list[MemberId]:
     """Those who hold accounts or whom entries, wishes or charges name, in order of their ids."""
     found = await all_rows(tx, _OWNERS_AFTER, {"last": last or _LEAST_ID, "limit": limit})

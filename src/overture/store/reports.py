@@ -120,6 +120,14 @@ async def newest(
     return page_of(rows, limit, _report, lambda row: (row[6], row[0]))
 
 
+async def of_conversation(
+    tx: Tx, conversation: ConversationId, parties: Sequence[MemberId]
+) -> list[tuple[Report, Snapshot | None]]:
+    """What was reported of a conversation's parties, with what was kept of it; the newest first."""
+    rows = await all_rows(tx, _OF_CONVERSATION, (list(parties), conversation))
+    return [(_report(row), None if row[10] is None else _decode(row[10])) for row in rows]
+
+
 async def made_by(tx: Tx, reporter: MemberId, *, cursor: str | None, limit: int) -> Page[Report]:
     """A member's own, the newest first."""
     params = _after(cursor, limit) | {"reporter": reporter}
@@ -218,6 +226,12 @@ _COLUMNS = """
     id, owner_id, member_id, conversation_id, reason, note, at, decided_at, measure, answer
 """
 _REPORT = f"select {_COLUMNS} from reports"
+_OF_CONVERSATION = f"""
+    select {_COLUMNS}, snapshot
+    from reports
+    where member_id = any (%s::uuid[]) and conversation_id = %s
+    order by at desc, id desc
+"""
 _BEFORE = "(%(at)s::timestamptz is null or (at, id) < (%(at)s::timestamptz, %(last)s::uuid))"
 _NEWEST = f"""
     {_REPORT}
