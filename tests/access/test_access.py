@@ -83,8 +83,12 @@ def _overseen(answer: Answer, role: str, ask: Ask) -> list[str]:
     # has the mail.
     who = {"owner": "grace", "scope": "grace", "party": ask.party}.get(role, "")
     who = "grace" if "seal" in ask.path else who
-    # What those who run the site read: what was reported to them, and what was said against them.
-    operators = {"canary-report", "canary-address", "canary-complaint"}
+    # What those who run the site read: what was reported to them, and what was said against them,
+    # and what they decided themselves.
+    operators = {"canary-report", "canary-address", "canary-complaint", "canary-decision"}
+    if isinstance(ask.body, dict) and list(ask.body) == ["reason"]:
+        # A conversation is opened for a reason, which is written down.
+        operators |= {"canary-talk"}
     allowed = operators if role == "operator" else set[str]()
     return [
         secret
