@@ -6,20 +6,21 @@ import ast
 import gettext
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import pyotp
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
+from pyotp.totp import TOTP
+from typing_extensions import override
 
 from overture import ids, words
 from overture.actions import decisions, inbox, network, reports
@@ -207,7 +208,9 @@ def _key(message: object, context: str | None) -> tuple[object, ...]:
 
 
 def _texts(message: object) -> tuple[str, ...]:
-    return tuple(message) if isinstance(message, tuple | list) else (str(message),)
+    if isinstance(message, tuple | list):
+        return tuple(cast("Sequence[str]", message))
+    return (str(message),)
 
 
 def _placeholders(text: str) -> set[str]:
@@ -250,24 +253,33 @@ NOT_PAGES = {
 class Marked(gettext.NullTranslations):
     """A language whose sentences stand in brackets, without a Latin letter."""
 
+    @override
     def gettext(self, message: str) -> str:
         return _bracketed(message)
 
+    @override
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
         return _bracketed(msgid1 if n == 1 else msgid2)
 
+    @override
     def pgettext(self, context: str, message: str) -> str:
         return _bracketed(message)
 
+    @override
     def npgettext(self, context: str, msgid1: str, msgid2: str, n: int) -> str:
         return self.ngettext(msgid1, msgid2, n)
 
 
 @pytest.fixture
 def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    caches = (words._words, render.environment)
+    caches = (words._words, render.environment)  # pyright: ignore[reportPrivateUsage]
+
+    def translations(language: str) -> Marked:
+        _ = language
+        return Marked()
+
     for module in (words, render):
-        monkeypatch.setattr(module, "translations", lambda language: Marked())
+        monkeypatch.setattr(module, "translations", translations)
     for each in caches:
         each.cache_clear()
     yield
@@ -275,7 +287,8 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         each.cache_clear()
 
 
-async def test_no_page_says_anything_in_english_alone(place: Place, marked: None):
+@pytest.mark.usefixtures("marked")
+async def test_no_page_says_anything_in_english_alone(place: Place):
     life = await _life(place)
     wanted = {each.path for each in handlers() if each.method == "GET"} - NOT_PAGES.keys()
     looked = {path: _addresses(path, life) for path in wanted}
@@ -309,7 +322,8 @@ async def test_no_page_says_anything_in_english_alone(place: Place, marked: None
     assert {path for path, seen in statuses.items() if 200 not in seen} == {"no such page"}
 
 
-async def test_the_manifest_speaks_the_language_of_the_browser(place: Place, marked: None):
+@pytest.mark.usefixtures("marked")
+async def test_the_manifest_speaks_the_language_of_the_browser(place: Place):
     told = (await _speaking(place.browser()).get("/manifest.webmanifest")).json()
     shown = [told["description"], *(each["name"] for each in told["shortcuts"])]
 
@@ -331,8 +345,9 @@ def test_no_template_has_words_of_its_own():
     assert found == {}
 
 
+@pytest.mark.usefixtures("marked")
 @pytest.mark.parametrize("kind", Mail)
-def test_no_mail_about_an_account_says_anything_in_english_alone(kind: Mail, marked: None):
+def test_no_mail_about_an_account_says_anything_in_english_alone(kind: Mail):
     letter = Letter(kind, "11@overture.example", "11", "22")
 
     assert english_in(letters.said(letter, words.words_of("ar", "UTC"))) == []
@@ -349,7 +364,8 @@ def notices_in(language: str) -> list[Notice]:
     ]
 
 
-def test_no_notice_says_anything_in_english_alone(marked: None):
+@pytest.mark.usefixtures("marked")
+def test_no_notice_says_anything_in_english_alone():
     found = {each.said.heading: english_in(each.said) for each in notices_in("ar")}
 
     assert {heading: english for heading, english in found.items() if english} == {}
@@ -412,8 +428,8 @@ class Life:
     # An operator in the console, and one before it.
     operator: Browser
     outside: Browser
-    conversations: list[str] = field(default_factory=list)
-    mine: list[str] = field(default_factory=list)
+    conversations: list[ConversationId] = field(default_factory=list[ConversationId])
+    mine: list[MessageId] = field(default_factory=list[MessageId])
 
 
 async def _life(place: Place) -> Life:
@@ -432,7 +448,7 @@ async def _life(place: Place) -> Life:
     assert me
     assert life.stale.id
     await place.grows_stale(life.stale.id)
-    await _two_steps(place, life)
+    await _two_steps(life)
     await _steps_out(place, life.outside)
     with_plan = {name: await town.member(name, premium="premium_career") for name in WITH_PLAN}
     basic = {name: await town.member(name) for name in BASIC}
@@ -543,10 +559,12 @@ async def _steps_out(place: Place, operator: Browser) -> None:
     assert (await operator.post("/ops/leave")).status_code == 303
 
 
-async def _two_steps(place: Place, life: Life) -> None:
+async def _two_steps(life: Life) -> None:
     """The member signs in in two steps; one browser lacks the second, one sets up another app."""
     page = await life.me.follow(await life.me.post("/settings/security/app"))
-    app = pyotp.TOTP(re.search(r"secret=([A-Z2-7]+)", page.text)[1])
+    secret = re.search(r"secret=([A-Z2-7]+)", page.text)
+    assert secret
+    app = TOTP(secret[1])
     assert (await life.me.post("/settings/security/app/code", {"code": app.now()})).is_success
     assert (await life.me.post("/settings/security/app")).status_code == 303
     form = {"email": f"{life.me.id}@overture.example", "password": PASSWORD}
@@ -629,6 +647,7 @@ def _addresses(path: str, life: Life) -> list[tuple[Browser, str]]:
 
 def _answer_seal(life: Life, conversation: ConversationId) -> str:
     me = life.me.id
+    assert me
     return seals.for_answer(
         SECRET,
         member=me,
@@ -686,15 +705,18 @@ class _Texts(HTMLParser):
         self.texts: list[str] = []
         self._within: list[str] = []
 
+    @override
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.texts += [text for name, text in attrs if name in self.HEARD and text]
         if tag in self.SILENT:
             self._within.append(tag)
 
+    @override
     def handle_endtag(self, tag: str) -> None:
         if self._within and self._within[-1] == tag:
             self._within.pop()
 
+    @override
     def handle_data(self, data: str) -> None:
         if not self._within:
             self.texts.append(data)
