@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import delivery, http, jobs, pages, reads, sends, start, streams, unavailable
+from bench import delivery, http, jobs, pages, reads, sends, simulate, start, streams, unavailable
 
 BENCHMARKS = {
     "sends": sends.main,
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "delivery": delivery.main,
     "jobs": jobs.main,
     "unavailable": unavailable.main,
+    "simulate": simulate.main,
 }
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from overture.policies import SideBySide, Step
     from overture.store import verifications
     from overture.store.db import Tx
+    from overture.store.history import History
     from overture.store.tokens import TokenRow
 
 T = TypeVar("T")
@@ -1135,6 +1136,14 @@ def _preset_table(table: "SideBySide") -> dict[str, object]:
 @click.option(
     "--processes", type=click.IntRange(1), metavar="N", help="At once; as many as cores by default."
 )
+@click.option(
+    "--replay",
+    "replayed",
+    is_flag=True,
+    help="Play this installation's own history again instead.",
+)
+@click.option("--fit", is_flag=True, help="Fit the knobs to this installation's own history.")
+@_takes(*_INSTALLATION)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with the charts."
@@ -1143,6 +1152,7 @@ def _preset_table(table: "SideBySide") -> dict[str, object]:
     "--pictures", type=click.Path(path_type=Path), metavar="DIR", help="Write the charts as SVG."
 )
 def simulate(
+    settings: Settings,
     *,
     policy: str,
     against: tuple[str, ...],
@@ -1152,6 +1162,8 @@ def simulate(
     seeds: int,
     knobs: Path | None,
     processes: int | None,
+    replayed: bool,
+    fit: bool,
     as_json: bool,
     html: Path | None,
     pictures: Path | None,
@@ -1159,10 +1171,13 @@ def simulate(
     """Try a policy, a preset's name or a FILE, on invented members, and print what comes of it.
 
     Senders, recipients, spammers and colluders live under its last version. The same arguments bring
-    the same figures.
+    the same figures. With --replay the letters, answers and plans that this installation has recorded
+    are played again under the policy, beside what they came to.
     """
     from overture import policies, sim
+    from overture.core.policy import PolicyBook
     from overture.sim.knobs import Knobs, read
+    from overture.store.history import history
 
     if not sim.is_installed():
         raise Failed("The policy lab needs numpy: pip install 'overture[lab]'.")
@@ -1171,16 +1186,35 @@ def simulate(
     names = (policy, *against)
     if len(set(names)) < len(names):
         raise click.UsageError("Compare a policy with another one, not with itself.")
-    experiment = lab.Experiment(
-        {name: policies.load(name).versions[-1] for name in names},
-        members=members,
-        months=months,
-        seed=seed,
-        seeds=seeds,
-        knobs=Knobs() if knobs is None else read(knobs.read_text(encoding="utf-8")),
-    )
+    # As if its last version had always held.
+    books = {name: PolicyBook(policies.load(name).versions[-1:]) for name in names}
+    turned = Knobs() if knobs is None else read(knobs.read_text(encoding="utf-8"))
+
+    async def look(installation: "Installation") -> "tuple[History, PolicyBook, datetime]":
+        async def read(tx: "Tx") -> "tuple[History, datetime]":
+            now = await installation.clock.now(tx)
+            return await history(tx, now), now
+
+        found, now = await installation.db.reading(read)
+        return found, installation.book, now
+
+    own = _on(settings, look) if replayed or fit else None
     with _showing("Simulating") as progress:
-        outcome = lab.run(experiment, processes=processes, progress=progress)
+        if replayed and own is not None:
+            recorded, book, now = own
+            outcome = lab.of_history(recorded, book, books, now, progress)
+        else:
+            if own is not None:
+                turned = lab.fitted(turned, *own)
+            experiment = lab.Experiment(
+                {name: book.versions[0] for name, book in books.items()},
+                members=members,
+                months=months,
+                seed=seed,
+                seeds=seeds,
+                knobs=turned,
+            )
+            outcome = lab.run(experiment, processes=processes, progress=progress)
     if html is not None:
         html.write_text(report.page(outcome), encoding="utf-8")
     if pictures is not None:

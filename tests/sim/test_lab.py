@@ -22,9 +22,14 @@ BRISK = "warm_up_months = 1\nspammer_share = 0.02\ncolluder_share = 0.08\n"
 
 
 @pytest.fixture(scope="module")
-def outcome() -> lab.Outcome:
+def experiment() -> lab.Experiment:
     policies = {name: policy(name).versions[-1] for name in ("seed", "linkedin-premium")}
     experiment = lab.Experiment(policies, members=600, months=1, seed=1, seeds=2, knobs=read(BRISK))
+    return lab.run(experiment, processes=1)
+
+
+@pytest.fixture(scope="module")
+def outcome(experiment: lab.Experiment) -> lab.Outcome:
     return lab.run(experiment, processes=1)
 
 
@@ -53,8 +58,10 @@ def test_two_policies_stand_side_by_side_on_the_terminal_in_json_and_as_a_page(
     assert "http" not in told.replace("http://www.w3.org", "")
 
 
-def test_several_processes_find_what_one_finds(outcome: lab.Outcome) -> None:
-    assert repr(lab.run(outcome.experiment, processes=2)) == repr(outcome)
+def test_several_processes_find_what_one_finds(
+    experiment: lab.Experiment, outcome: lab.Outcome
+) -> None:
+    assert repr(lab.run(experiment, processes=2)) == repr(outcome)
 
 
 def test_every_picture_is_drawn_of_the_figures_that_the_tables_tell(outcome: lab.Outcome) -> None:
@@ -64,7 +71,8 @@ def test_every_picture_is_drawn_of_the_figures_that_the_tables_tell(outcome: lab
         assert "nan" not in picture
     (_, columns, rows), (_, _, plans), *_ = report.tables(outcome)
     assert columns == ["", "seed", "linkedin-premium", "linkedin-premium less seed"]
-    assert len(rows) == len(figures.MEASURES)
+    # But for what only a replay can tell.
+    assert len(rows) == len(figures.MEASURES) - 1
     assert len(plans) == 2 * 4
 
 

@@ -33,6 +33,7 @@ MEASURES = (
     Measure("hours_to_answer", "Hours until half of the answers came", digits=0),
     Measure("sent", "Letters sent, a member and month"),
     Measure("unmet", "Letters not sent for want of a credit", share=True),
+    Measure("refused", "Letters sent that this policy would have refused", share=True),
     Measure("wasted", "Letters never answered, a member and month"),
     Measure("received", "Letters received, a member and week"),
     Measure("received_reachable", "… a member who can be written to", digits=2),

@@ -1,16 +1,18 @@
 """The lab's bench: policies beside one another, over several seeds, on as many cores as there are."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from multiprocessing import get_context
 
-from overture.core.policy import Policy
-from overture.sim import figures
+from overture.core.policy import Policy, PolicyBook
+from overture.sim import figures, fit, replay
 from overture.sim.figures import Estimate, Figures, Run
 from overture.sim.knobs import Knobs
 from overture.sim.play import play
+from overture.store.history import History
 
 Progress = Callable[[int, int], None]
 
@@ -29,9 +31,13 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Figures of each policy, and by how much those of the later ones differ from the first's."""
+    """Figures of each policy, and by how much those of the later ones differ from the first's.
 
-    experiment: Experiment
+    `about` says for programs what was played.
+    """
+
+    title: str
+    about: Mapping[str, object]
     figures: Sequence[Figures]
     differences: Sequence[Mapping[str, Estimate]]
 
@@ -68,14 +74,63 @@ def run(
     by_policy = [
         [runs[name, seed] for each, seed in asked if each == name] for name in experiment.policies
     ]
+    about = {
+        "members": experiment.members,
+        "months": experiment.months,
+        "seed": experiment.seed,
+        "seeds": experiment.seeds,
+        "knobs": asdict(experiment.knobs),
+    }
+    return _outcome(_title(experiment), about, experiment.policies, by_policy)
+
+
+def of_history(
+    history: History,
+    own: PolicyBook,
+    others: Mapping[str, PolicyBook],
+    until: datetime,
+    progress: Progress = lambda _d, _t: None,
+) -> Outcome:
+    """A deployment's history as it was, and beside it under other policies. Raises PolicyProblem."""
+    books = {AS_IT_WAS: own, **others}
+    runs: list[list[Run]] = []
+    for number, book in enumerate(books.values()):
+
+        def further(done: int, of: int, number: int = number) -> None:
+            progress(number * of + done, len(books) * of)
+
+        replayed = replay.replay(history, book, until, further)
+        runs.append([replay.run_of(history, replayed, book, until)])
+    title = f"{len(history.letters):,} letters of the deployment's own history, replayed"
+    about = {"letters": len(history.letters), "until": until.isoformat()}
+    return _outcome(title, about, list(books), runs)
+
+
+def fitted(knobs: Knobs, history: History, own: PolicyBook, until: datetime) -> Knobs:
+    """The knobs as the deployment's history tells them; see `fit`."""
+    replayed = replay.replay(history, own, until)
+    run = replay.run_of(history, replayed, own, until)
+    return fit.fitted(knobs, own.at(until), run, history.habits, len(history.letters))
+
+
+AS_IT_WAS = "as it was"
+
+
+def _outcome(
+    title: str, about: Mapping[str, object], names: Iterable[str], runs: Sequence[Sequence[Run]]
+) -> Outcome:
     return Outcome(
-        experiment,
-        [
-            figures.over_seeds(name, told)
-            for name, told in zip(experiment.policies, by_policy, strict=True)
-        ],
-        [figures.difference(by_policy[0], told) for told in by_policy[1:]],
+        title,
+        about,
+        [figures.over_seeds(name, told) for name, told in zip(names, runs, strict=True)],
+        [figures.difference(runs[0], told) for told in runs[1:]],
     )
+
+
+def _title(experiment: Experiment) -> str:
+    seeds = "one seed" if experiment.seeds == 1 else f"{experiment.seeds} seeds"
+    months = "1 month" if experiment.months == 1 else f"{experiment.months} months"
+    return f"{experiment.members:,} members for {months}, {seeds} from {experiment.seed} on"
 
 
 def one(

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from html import escape
 from math import isfinite, nan
 from pathlib import Path
@@ -51,7 +50,7 @@ def tables(outcome: Outcome, *, narrow: bool = False) -> list[tuple[str, Row, li
             difference = differs[measure.name]
             row.append(told(difference, measure, signed=True) + _sure(difference))
         rows.append(row)
-    made: list[tuple[str, Row, list[Row]]] = [(_title(outcome), columns, rows)]
+    made: list[tuple[str, Row, list[Row]]] = [(outcome.title, columns, rows)]
     plan_rows: list[Row] = []
     for plan in _plans(outcome.figures):
         for each in outcome.figures:
@@ -67,6 +66,8 @@ def tables(outcome: Outcome, *, narrow: bool = False) -> list[tuple[str, Row, li
     made.append(("What the members of each plan feel", plan_columns, plan_rows))
     months = len(next(iter(outcome.figures[0].months.values()), ()))
     for measure in BY_MONTH:
+        if measure.name not in outcome.figures[0].months:
+            continue
         month_rows: list[Row] = [
             [
                 each.policy,
@@ -83,37 +84,26 @@ def tables(outcome: Outcome, *, narrow: bool = False) -> list[tuple[str, Row, li
 
 
 def charts(outcome: Outcome) -> dict[str, str]:
-    """The pictures by name, as SVG to stand in a page."""
+    """The pictures by name, as SVG to stand in a page: those whose figures there are."""
     figures = outcome.figures
     months = len(next(iter(figures[0].months.values()), ()))
+    steps = [str(month + 1) for month in range(months)]
     plans = _plans(figures)
     nothing = Estimate(nan, nan)
 
-    def of(names: Sequence[str], by: float = 1) -> list[Series]:
-        return [
-            Series(
-                each.policy,
-                [
-                    Estimate(found.mean * by, found.half * by)
-                    for found in (each.overall[name] for name in names)
-                ],
-            )
-            for each in figures
-        ]
+    def lines(title: str, name: str) -> str:
+        series = [Series(each.policy, each.months[name]) for each in figures]
+        return pictures.lines(title, steps, series, share=True)
 
-    return {
-        "answer-rate": pictures.lines(
-            "Letters that were answered, by the month in which they were sent",
-            [str(month + 1) for month in range(months)],
-            [Series(each.policy, each.months["answer_rate"]) for each in figures],
-            share=True,
+    def bars(title: str, named: Mapping[str, str]) -> str:
+        series = [Series(each.policy, [each.overall[name] for name in named]) for each in figures]
+        return pictures.bars(title, list(named.values()), series, share=False)
+
+    made = {
+        "answer-rate": lines(
+            "Letters that were answered, by the month in which they were sent", "answer_rate"
         ),
-        "credits": pictures.bars(
-            "What became of credits, a hundred members and month",
-            ["granted", "returned", "spent", "expired", "forfeited", "cut by the cap"],
-            of(["granted", "returned", "spent", "expired", "forfeited", "cut"]),
-            share=False,
-        ),
+        "credits": bars("What became of credits, a hundred members and month", _CREDITS),
         "ran-out": pictures.bars(
             "Months in which a member ran out of credits, by plan",
             plans,
@@ -129,35 +119,39 @@ def charts(outcome: Outcome) -> dict[str, str]:
             ],
             share=True,
         ),
-        "received": pictures.bars(
-            "Letters received in a week",
-            ["a member", "who can be written to", "the busiest hundredth"],
-            of(["received", "received_reachable", "received_busiest"]),
-            share=False,
-        ),
-        "spam": pictures.lines(
-            "Weeks in which a member received spam, by month",
-            [str(month + 1) for month in range(months)],
-            [Series(each.policy, each.months["spam_weeks"]) for each in figures],
-            share=True,
-        ),
-        "farming": pictures.bars(
-            "What refund farming brings: letters to strangers, an account and year",
-            ["colluders", "who hoard alike", "parked at most"],
-            of(["colluder_letters", "hoarder_letters", "parked"]),
-            share=False,
-        ),
     }
+    if "spam_weeks" in figures[0].months:
+        made["received"] = bars("Letters received in a week", _RECEIVED)
+        made["spam"] = lines("Weeks in which a member received spam, by month", "spam_weeks")
+        made["farming"] = bars(
+            "What refund farming brings: letters to strangers, an account and year", _FARMING
+        )
+    return made
+
+
+_CREDITS = {
+    "granted": "granted",
+    "returned": "returned",
+    "spent": "spent",
+    "expired": "expired",
+    "forfeited": "forfeited",
+    "cut": "cut by the cap",
+}
+_RECEIVED = {
+    "received": "a member",
+    "received_reachable": "who can be written to",
+    "received_busiest": "the busiest hundredth",
+}
+_FARMING = {
+    "colluder_letters": "colluders",
+    "hoarder_letters": "who hoard alike",
+    "parked": "parked at most",
+}
 
 
 def as_json(outcome: Outcome) -> dict[str, object]:
-    experiment = outcome.experiment
     return {
-        "members": experiment.members,
-        "months": experiment.months,
-        "seed": experiment.seed,
-        "seeds": experiment.seeds,
-        "knobs": asdict(experiment.knobs),
+        **outcome.about,
         "policies": [
             {
                 "policy": each.policy,
@@ -194,7 +188,7 @@ def page(outcome: Outcome) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{escape(title)}</h1><p>{escape(_title(outcome))}. {escape(NOTE)}</p>"
+        f"<h1>{escape(title)}</h1><p>{escape(outcome.title)}. {escape(NOTE)}</p>"
         f"<main>{body}</main></body></html>\n"
     )
 
@@ -224,7 +218,7 @@ def show(outcome: Outcome) -> None:
 
 NOTE = (
     "± is the 95 % interval over the seeds; a * marks a difference whose interval leaves out zero. "
-    "The members are invented: read differences between policies, not levels."
+    "Read differences between policies, not levels."
 )
 _STYLE = (
     ":root{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif}"
@@ -234,13 +228,6 @@ _STYLE = (
     "th,td{padding:.25rem .75rem;text-align:end;border-bottom:1px solid #8884;white-space:nowrap}"
     "th:first-child{text-align:start}"
 )
-
-
-def _title(outcome: Outcome) -> str:
-    experiment = outcome.experiment
-    seeds = "one seed" if experiment.seeds == 1 else f"{experiment.seeds} seeds"
-    months = "1 month" if experiment.months == 1 else f"{experiment.months} months"
-    return f"{experiment.members:,} members for {months}, {seeds} from {experiment.seed} on"
 
 
 def _sure(difference: Estimate) -> str:
