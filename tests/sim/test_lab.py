@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from overture.sim import figures, lab, report
+from overture.sim import figures, lab, pictures, report
 from overture.sim.figures import Estimate
 from overture.sim.knobs import KnobProblem, Knobs, read, written
 from tests.cast import policy
@@ -24,8 +24,7 @@ BRISK = "warm_up_months = 1\nspammer_share = 0.02\ncolluder_share = 0.08\n"
 @pytest.fixture(scope="module")
 def experiment() -> lab.Experiment:
     policies = {name: policy(name).versions[-1] for name in ("seed", "linkedin-premium")}
-    experiment = lab.Experiment(policies, members=600, months=1, seed=1, seeds=2, knobs=read(BRISK))
-    return lab.run(experiment, processes=1)
+    return lab.Experiment(policies, members=600, months=1, seed=1, seeds=2, knobs=read(BRISK))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +65,7 @@ def test_several_processes_find_what_one_finds(
 
 def test_every_picture_is_drawn_of_the_figures_that_the_tables_tell(outcome: lab.Outcome) -> None:
     for picture in report.charts(outcome).values():
-        drawn = ElementTree.fromstring(report.pictures.as_file(picture))
+        drawn = ElementTree.fromstring(pictures.as_file(picture))
         assert drawn.tag.endswith("svg")
         assert "nan" not in picture
     (_, columns, rows), (_, _, plans), *_ = report.tables(outcome)

@@ -6,10 +6,12 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
 
+from overture.core.ids import ConversationId, MemberId
 from overture.core.policy import Outcome, PolicyBook, PolicyProblem
 from overture.core.refusals import Refusal
 from overture.core.sending import Done, Respond, Withdraw
@@ -40,10 +42,10 @@ async def _live(town: Town) -> None:
     ada = await town.member("ada", premium="premium_career", recruiter="recruiter_lite")
     grace = await town.member("grace", premium="premium_business")
     others = [await town.member(f"other-{n}", premium="premium_career") for n in range(8)]
-    sent = []
+    sent = list[ConversationId]()
     for other in others[:5]:
         town.pass_by(days=1)
-        sent.append(await town.sends(ada, other, "premium"))
+        sent.append(await wrote(town, ada, other, "premium"))
     town.pass_by(days=3)
     for other, inmail in zip(others, sent[:2], strict=False):
         await town.acts(Respond(other, inmail, Outcome.DECLINED))
@@ -51,7 +53,7 @@ async def _live(town: Town) -> None:
     await town.acts(Withdraw(ada, sent[3]))
     # Written again after the decline, as decline_unlocks allows.
     town.pass_by(hours=2)
-    again = await town.sends(ada, others[0], "premium")
+    again = await wrote(town, ada, others[0], "premium")
     for other in others[5:]:
         await town.sends(grace, other)
     town.pass_by(days=100)
@@ -66,12 +68,20 @@ async def _live(town: Town) -> None:
     town.pass_by(days=10)
 
 
+async def wrote(
+    town: Town, sender: MemberId, to: MemberId, pool: str | None = None
+) -> ConversationId:
+    sent = await town.sends(sender, to, pool)
+    assert not isinstance(sent, Refusal), sent
+    return sent
+
+
 async def recorded(town: Town) -> History:
     return await town.look(lambda tx: history(tx, town.now))
 
 
-def only(book: PolicyBook, **changes: object) -> PolicyBook:
-    return PolicyBook((replace(book.versions[-1], **changes),))  # pyright: ignore[reportArgumentType]
+def only(book: PolicyBook, **changes: Any) -> PolicyBook:
+    return PolicyBook((replace(book.versions[-1], **changes),))
 
 
 async def test_under_its_own_policy_the_recorded_ledger_comes_out(town: Town) -> None:
@@ -124,7 +134,7 @@ async def test_a_free_letter_stays_free_and_its_sender_is_held_to_the_other_limi
         other = await town.member(f"open-{n}", premium="premium_career")
         with psycopg.connect(database_url) as db:
             db.execute("update members set open_profile = true where id = %s", (other,))
-        inmail = await town.sends(ada, other)
+        inmail = await wrote(town, ada, other)
         assert isinstance(await town.acts(Respond(other, inmail, Outcome.ACCEPTED)), Done)
     found = await recorded(town)
 
@@ -144,8 +154,9 @@ async def test_a_policy_without_a_plan_that_members_chose_is_refused(town: Town)
         replay(await recorded(town), only(town.book, plans=plans), town.now)
 
 
+@pytest.mark.usefixtures("town")
 async def test_the_command_shows_the_past_as_it_was_beside_another_policy(
-    town: Town, database_url: str
+    database_url: str,
 ) -> None:
     asked = ("simulate", OPEN, "--replay", "--database-url", database_url)
     printed, as_json = command(*asked), command(*asked, "--json")
