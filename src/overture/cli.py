@@ -845,7 +845,7 @@ def policy_presets(every: bool, as_json: bool) -> None:
     width = max(map(len, table.presets))
     for name, preset in table.presets.items():
         click.echo(f"{name:{width}}  {preset.about}")
-    rows = [row for row in table.rows if every or len(set(row.values)) > 1]
+    rows = [row for row in table.rows if every or row.differs]
     lines = [("", *table.presets), *((row.name, *row.values) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     click.echo()

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from itertools import pairwise
@@ -77,6 +78,18 @@ def load(name_or_file: str) -> PolicyBook:
     return parse(document_of(name_or_file))
 
 
+def preset_of(version: Policy) -> str | None:
+    """The preset that says the same; None where none does."""
+    return next((name for name, each in _preset_policies().items() if _same(each, version)), None)
+
+
+@cache
+def _preset_policies() -> dict[str, Policy]:
+    """The presets as they hold in the end, the default first."""
+    found = {name: parse(document).versions[-1] for name, document in presets().items()}
+    return dict(sorted(found.items(), key=lambda each: (each[0] != DEFAULT, each[0])))
+
+
 @dataclass(frozen=True, slots=True)
 class Preset:
     """What a preset says of itself, and how it differs from the default."""
@@ -93,6 +106,10 @@ class Row:
     label: Sentence
     values: tuple[str, ...]
 
+    @property
+    def differs(self) -> bool:
+        return len(set(self.values)) > 1
+
 
 @dataclass(frozen=True, slots=True)
 class SideBySide:
@@ -102,10 +119,8 @@ class SideBySide:
 
 def side_by_side() -> SideBySide:
     """The presets, the default first, as a table of what each says, and what makes each another one."""
-    documents = presets()
-    names = sorted(documents, key=lambda name: (name != DEFAULT, name))
-    found = {name: parse(documents[name]).versions[-1] for name in names}
-    told = {name: {value.name: value for value in values(found[name])} for name in names}
+    found, documents = _preset_policies(), presets()
+    told = {name: {value.name: value for value in values(each)} for name, each in found.items()}
     labels = {value.name: value.label for each in told.values() for value in each.values()}
     return SideBySide(
         {

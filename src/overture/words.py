@@ -36,6 +36,10 @@ OF_POLICIES = (
     Sentence("Interested, tell me more"),
     Sentence("Maybe later"),
     Sentence("No thanks"),
+    Sentence("Five plans in three pools; credits live 120 days and come back with the answer."),
+    Sentence("Credits live 90 days, anyone may receive, follow-ups cost a credit each."),
+    Sentence("As linkedin-premium; the Recruiter pool pays first."),
+    Sentence("As linkedin-premium; the Sales Navigator pool pays first."),
 )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from overture import ids
 from overture.core.ids import MemberId
 from overture.core.push import encoded
+from overture.web.ops.policy import packed
+from tests.cast import POLICIES, policy
 
 
 @dataclass(frozen=True)
@@ -263,6 +265,10 @@ def web_asks(t: Things) -> dict[str, Ask]:
         "POST /settings/security/passkeys/{passkey:uuid}/remove": Ask(
             {"passkey": t.passkey}, secret=True
         ),
+        "POST /ops/policy/edit": Ask(body={"document": (POLICIES / "recruiter.toml").read_text()}),
+        "GET /ops/policy/preview": Ask(query=f"draft={packed(policy('recruiter'))}"),
+        "POST /ops/policy/apply": Ask(body={"draft": packed(policy("recruiter"))}),
+        "POST /ops/policy/withdraw": Ask(body={"at": "2031-01-01T00:00:00Z"}),
         "GET /photos/{member:uuid}/{version}": Ask({"member": grace, "version": t.photo}),
         "GET /premium/statement": Ask(query="pool=premium"),
         "GET /premium/statement.csv": Ask(query="pool=premium"),

@@ -6,7 +6,7 @@ import ast
 import gettext
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -22,7 +22,7 @@ from babel.messages.pofile import read_po
 from pyotp.totp import TOTP
 from typing_extensions import override
 
-from overture import ids, words
+from overture import ids, policies, words
 from overture.actions import decisions, inbox, network, reports
 from overture.actions.accounts import Letter, Mail
 from overture.core import seals
@@ -52,6 +52,7 @@ from overture.store.db import Tx
 from overture.store.decisions import Decision
 from overture.web import render
 from overture.web.app import handlers
+from overture.web.ops.policy import packed
 from tests.cast import POLICIES, SIGN_UP, policy
 from tests.mail.samples import NOW, TELLINGS
 from tests.web.conftest import PASSWORD, Browser, Place
@@ -180,7 +181,9 @@ def test_a_refusal_is_a_sentence_that_catalogues_have():
 def test_what_the_policies_that_ship_say_is_in_the_catalogues():
     told: set[str] = set()
     for path in POLICIES.glob("*.toml"):
-        for version in tomllib.loads(path.read_text())["versions"]:
+        document = tomllib.loads(path.read_text())
+        told.add(document["about"])
+        for version in document["versions"]:
             told |= {each["title"] for each in version.get("plans", ())}
             told |= {each["text"] for each in version.get("quick_replies", ())}
 
@@ -450,6 +453,7 @@ async def _life(place: Place) -> Life:
     await place.grows_stale(life.stale.id)
     await _two_steps(life)
     await _steps_out(place, life.outside)
+    await _policy_to_come(place)
     with_plan = {name: await town.member(name, premium="premium_career") for name in WITH_PLAN}
     basic = {name: await town.member(name) for name in BASIC}
     them = with_plan | basic
@@ -551,6 +555,21 @@ async def _decided(place: Place, life: Life, other: MemberId) -> None:
     await place.town.do(decide)
 
 
+async def _policy_to_come(place: Place) -> None:
+    def apply(tx: Tx) -> Awaitable[object]:
+        starts_at = datetime(2100, 1, 1, tzinfo=UTC)
+        return policies.apply(
+            tx,
+            policy("linkedin-premium"),
+            starts_at=starts_at,
+            actor="11",
+            audit_id=ids.new(),
+            now=place.town.now,
+        )
+
+    await place.town.do(apply)
+
+
 async def _steps_out(place: Place, operator: Browser) -> None:
     """They have an app, and have left the console."""
     member = operator.id
@@ -620,6 +639,9 @@ def _addresses(path: str, life: Life) -> list[tuple[Browser, str]]:
         "/ops/ledger": ["/ops/ledger?member=Ξ", "/ops/ledger/verify"],
         "/ops/conversations": ["/ops/conversations?member=11", "/ops/conversations?member=Ξ"],
         "/ops/audit": ["/ops/audit?of=all", "/ops/audit?member=Ω", "/ops/audit?action=Ω"],
+        "/ops/policy/edit": ["/ops/policy/edit?preset=recruiter"],
+        "/ops/policy/preview": [f"/ops/policy/preview?draft={_draft()}&day=2200-01-01"],
+        "/ops/policy/withdraw": ["/ops/policy/withdraw?at=2100-01-01T00:00:00Z"],
         "/premium": ["/premium?pool=recruiter"],
         "/premium/change": [
             f"/premium/change?pool=premium&plan={plan}"
@@ -643,6 +665,10 @@ def _addresses(path: str, life: Life) -> list[tuple[Browser, str]]:
         return [(life.halfway if path == "/login/code" else life.stale, path)]
     assert "{" not in path, f"{path}: which address of it should be looked at?"
     return [(who, each) for each in (path, *more.get(path, [])) for who in (me, nobody)]
+
+
+def _draft() -> str:
+    return packed(policy("recruiter"))
 
 
 def _answer_seal(life: Life, conversation: ConversationId) -> str:
@@ -697,8 +723,8 @@ class _Texts(HTMLParser):
     """What a person reads or hears of a page: its texts, and the attributes that are read out."""
 
     HEARD = frozenset({"alt", "aria-description", "aria-label", "placeholder", "title"})
-    # Keys, what members themselves wrote, and what is no text.
-    SILENT = frozenset({"bdi", "code", "kbd", "script", "style"})
+    # Keys, what people themselves wrote, and what is no text.
+    SILENT = frozenset({"bdi", "code", "kbd", "script", "style", "textarea"})
 
     def __init__(self) -> None:
         super().__init__()
