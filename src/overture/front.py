@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
-from overture import asked, figures, tracing
+from overture import asked, figures, mirror, tracing
 from overture.api import problems
 from overture.api.problems import Problem
 
@@ -49,6 +49,7 @@ _HOPS_MAX = 32
 _NEVER_ANSWERED = 0
 # Asked by those who watch over the server, by whatever name they know it.
 _WATCHED = frozenset({"/healthz", "/readyz"})
+_MIRRORED = frozenset({mirror.SEEN, mirror.SLOWLY})
 # They do not end, and each member has so many; see `live.hub`.
 _STREAMS = frozenset({"/events", "/api/v1/events"})
 
@@ -137,6 +138,12 @@ def front(behind: Asgi, surface: Surface, under_way: UnderWay | None = None) -> 
                 scope["client"] = clients.behind(peer, told)
             if not is_stream and count.requests >= surface.requests_at_once:
                 await _refuse(problems.unavailable(), shielded)
+                return
+            if scope["path"] in _MIRRORED:
+                request.route = scope["path"]
+                await mirror.show(
+                    scope["path"], peer, scope.get("client"), told=bool(told), send=shielded
+                )
                 return
             count.requests += not is_stream
             try:

@@ -26,6 +26,8 @@ from overture.mail.post import NoSuchMailbox, Ready
 SMTP_PORTS = {"starttls": 587, "tls": 465, "none": 25}
 # A server that has taken the mail may take its time to say goodbye, but not ours.
 _GOODBYE_SECONDS = 2
+# For whoever only wants to know whether mails could go.
+_TRIED_SECONDS = 10
 # “Sign in first”, in its forms.
 _SIGN_IN_FIRST = frozenset({530, 534, 535, 538})
 # The address is wrong, or nobody's, or not in use any more: RFC 3463, and what servers made of it.
@@ -49,18 +51,7 @@ class Smtp:
     trusted: str | None
 
     async def send(self, mail: Ready) -> Done | Again | Hopeless:
-        client = SMTP(
-            hostname=self.host,
-            port=self.port,
-            username=self.user,
-            password=self.password,
-            local_hostname=self.hello,
-            timeout=self.seconds,
-            use_tls=self.security == "tls",
-            # Never “if the server offers it”: whoever stands between us could take the offer away.
-            start_tls=self.security == "starttls",
-            tls_context=None if self.security == "none" else self._tls,
-        )
+        client = self._client(self.seconds)
         try:
             await client.connect()
             await client.sendmail(mail.returns_to, [mail.to], bytes(mail.message))
@@ -75,6 +66,35 @@ class Smtp:
             await client.quit(timeout=_GOODBYE_SECONDS)
         client.close()
         return DONE
+
+    async def tried(self) -> str | None:
+        """Connects and signs in as for a mail, and sends none; why that cannot be done, if so."""
+        client = self._client(min(self.seconds, _TRIED_SECONDS))
+        try:
+            await client.connect()
+            await client.noop()
+        except (SMTPException, OSError, ValueError) as problem:
+            became = _became(problem)
+            return became.why
+        finally:
+            with suppress(SMTPException, OSError):
+                await client.quit(timeout=_GOODBYE_SECONDS)
+            client.close()
+        return None
+
+    def _client(self, seconds: float) -> SMTP:
+        return SMTP(
+            hostname=self.host,
+            port=self.port,
+            username=self.user,
+            password=self.password,
+            local_hostname=self.hello,
+            timeout=seconds,
+            use_tls=self.security == "tls",
+            # Never “if the server offers it”: whoever stands between us could take the offer away.
+            start_tls=self.security == "starttls",
+            tls_context=None if self.security == "none" else self._tls,
+        )
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
