@@ -37,7 +37,7 @@ from overture.housekeeping import Keeping, keep_house, keeping_of
 from overture.identity import Client, client_of
 from overture.logs import log_to_stderr
 from overture.settings import Settings
-from overture.store import embedded
+from overture.store import archive, embedded
 from overture.worker import NO_REPLY_ADDRESS, Means, means_of
 
 log = logging.getLogger(__name__)
@@ -105,9 +105,14 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
         if metrics_listener is not None:
             stack.callback(metrics_listener.close)
         url = settings.database_url
+        if url is not None and settings.archive is not None:
+            raise StartProblem(
+                "--archive is for the embedded PostgreSQL. Of your own, archive the log as "
+                "docs/backup.md says."
+            )
         if url is None:
             stack.enter_context(embedded.serve_lock(settings.data))
-            server = stack.enter_context(embedded.start(settings.data))
+            server = stack.enter_context(archive.started(settings.data, settings.archive))
             stack.enter_context(_watched(server))
             url = server.url
         asyncio.run(app.prepare(settings, url, chosen))

@@ -23,6 +23,7 @@ class Settings:
     port: int
     data: Path
     database_url: str | None
+    archive: str | None
     policy: str | None
     test_clock: datetime | None
     operator_token: str | None
@@ -207,6 +208,14 @@ def _instant(text: str) -> datetime | None:
     if not 1970 <= instant.year <= 2900:
         raise ValueError("lies outside the years 1970 to 2900")
     return instant.astimezone(UTC)
+
+
+def instant(text: str) -> datetime:
+    """An instant that a command is given. Raises ValueError with a sentence's end about it."""
+    found = _instant(text)
+    if found is None:
+        raise ValueError("is no instant")
+    return found
 
 
 def _folder(text: str) -> Path:
@@ -423,6 +432,14 @@ ROWS = (
         "A PostgreSQL 15 or newer to use instead of the embedded one.",
         _database,
         "URL",
+    ),
+    Row(
+        "archive",
+        "",
+        "A folder, best on another disk, for all that the embedded PostgreSQL writes, so that any "
+        "moment can be restored; none for none. Without it what was said last stays.",
+        _maybe,
+        "DIR",
     ),
     Row(
         "policy",

@@ -151,6 +151,53 @@ def serve_lock(data: Path) -> ServeLock:
     return ServeLock(lock)
 
 
+def adopt(data: Path, copy: Path, settings: str) -> None:
+    """Make a new data folder of a copy of a database, with these settings, and have it recover.
+
+    Raises a `DataProblem` when the folder cannot be used, or holds a database already.
+    """
+    data = _claim(data)
+    with _change(data):
+        pgdata = data / "postgres"
+        if pgdata.exists():
+            raise DataNotOurs(f"{data} holds data already. Restore into a new folder with --data.")
+        new = data / "postgres.new"
+        shutil.rmtree(new, ignore_errors=True)
+        # Root's copies become those of the database's user when it is started.
+        _ = shutil.copytree(copy, new, symlinks=True)
+        new.chmod(0o700)
+        _ = (new / "postgresql.auto.conf").write_text(settings)
+        (new / "recovery.signal").touch(mode=0o600)
+        os.sync()
+        _ = new.rename(pgdata)
+        _sync_folder(data)
+
+
+def discard(data: Path) -> None:
+    """Remove the database of a folder, in which nothing runs: restoring it failed."""
+    data = _claim(data)
+    with _change(data):
+        _shut_down(data)
+        shutil.rmtree(data / "postgres", ignore_errors=True)
+
+
+def give(data: Path, folder: Path) -> None:
+    """Let the database of a data folder write into a folder outside. Raises `DataNotReachable`."""
+    account = _account(data / "postgres")
+    account.take(folder)
+    tested = subprocess.run(
+        ["/bin/sh", "-c", 'test -w "$1" && test -x "$1"', "sh", str(folder)],
+        cwd="/",
+        check=False,
+        **account.as_subprocess_user(),
+    )
+    if tested.returncode:
+        raise DataNotReachable(
+            f"PostgreSQL runs as a user of its own, who cannot write into {folder}. Choose a folder "
+            + "that every user may walk to."
+        )
+
+
 def binary(name: str) -> Path:
     """One of PostgreSQL's bundled programs: `pg_dump`, `pg_restore`, `psql`, `pgbench`, ..."""
     return _installation() / "bin" / name
