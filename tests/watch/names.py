@@ -1,3 +1,4 @@
+# pyright: basic
 """A server of names, for the records that a test wants to be found."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: basic
 """`overture doctor`, with the faults that it is there to find."""
 
 from __future__ import annotations
