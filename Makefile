@@ -2,7 +2,7 @@
 
 bin := .venv/bin
 
-.PHONY: help setup demo test test-here test-browser browser shots check check-format check-lint check-types check-floors check-licences check-secrets fix docs clients bench words lock soak simulation faults year licences secrets sbom audit
+.PHONY: help setup demo test test-here test-browser browser shots check check-format check-lint check-types check-floors check-licences check-secrets fix docs clients example bench words lock soak simulation faults year licences secrets sbom audit
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
@@ -77,6 +77,10 @@ docs: setup ## the documentation as a site, into build/site
 
 clients: setup ## the clients for Python and TypeScript from the OpenAPI document, into build/clients; ARGS=python makes one
 	@$(bin)/python -m clients.build $(ARGS)
+
+example: setup ## the example host beside an Overture: HOST_PORT=8100, PORT=8000
+	@$(bin)/python -m clients.build python
+	@$(bin)/python examples/django/run.py $(call given,PORT,--overture) $(call given,HOST_PORT,--port)
 
 bench: setup ## run the benchmarks; ARGS=sends chooses one
 	$(bin)/python -m bench $(ARGS)
