@@ -2,7 +2,19 @@
 
 import sys
 
-from bench import delivery, http, jobs, pages, reads, sends, simulate, start, streams, unavailable
+from bench import (
+    console,
+    delivery,
+    http,
+    jobs,
+    pages,
+    reads,
+    sends,
+    simulate,
+    start,
+    streams,
+    unavailable,
+)
 
 BENCHMARKS = {
     "sends": sends.main,
@@ -15,6 +27,7 @@ BENCHMARKS = {
     "jobs": jobs.main,
     "unavailable": unavailable.main,
     "simulate": simulate.main,
+    "console": console.main,
 }
 
 
