@@ -124,7 +124,7 @@ def _settings() -> Iterator[str]:
 def _policy() -> Iterator[str]:
     yield "# Policies\n"
     yield "The numbers of the rules, as the documents that come with Overture have them."
-    yield "[How a policy is changed](../operate.md) is told elsewhere.\n"
+    yield "[How a policy is changed](../policy.md) is told elsewhere.\n"
     for name, text in policies.presets().items():
         yield f"## `{name}`\n"
         yield f"{policies.about(text)}\n"
