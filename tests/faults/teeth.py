@@ -14,17 +14,17 @@ from tests.faults.table import Row
 def commits_that_do_not_wait(ground: Ground) -> Row:
     """PostgreSQL says that it has what is not on its disk yet."""
     with made_unsafe(ground) as unsafe:
-        row = kills(unsafe, ["postgres"], accept_unsafe_database="true")
+        row = kills(unsafe, ["postgres"] * 2, accept_unsafe_database="true")
     return _must_find(row, "commits that do not wait for the disk")
 
 
 def answers_before_commits(ground: Ground) -> Row:
-    row = kills(ground, ["server", "postgres"], mutant="answer_first")
+    row = kills(ground, ["server", "postgres", "server"], mutant="answer_first")
     return _must_find(row, "an answer before the commit")
 
 
 def charges_apart(ground: Ground) -> Row:
-    row = kills(ground, ["server"], mutant="charge_apart")
+    row = kills(ground, ["server"] * 3, mutant="charge_apart")
     return _must_find(row, "charge and message in two transactions")
 
 
