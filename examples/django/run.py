@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -96,7 +97,9 @@ def _people() -> None:
         said.sync(made[-1])
     made[0].knows.add(made[2])
     said.sync_connections()
-    said.subscribe(made[1], "premium", "premium_career")
+    # Ada is to pay first: who has no plan can neither write to strangers nor be written to by them.
+    for person in made[1:]:
+        said.subscribe(person, "premium", "premium_career")
 
 
 def main() -> None:
@@ -104,6 +107,8 @@ def main() -> None:
     parser.add_argument("--overture", type=int, default=8000)
     parser.add_argument("--port", type=int, default=8100)
     asked = parser.parse_args()
+    # As by Ctrl-C: both are ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     known = secrets_of_one_run()
     with tempfile.TemporaryDirectory() as folder:
         serve = [sys.executable, "-m", "overture", "serve", "--port", str(asked.overture)]
