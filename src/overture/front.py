@@ -69,9 +69,11 @@ class Surface:
 
 @dataclass(slots=True)
 class UnderWay:
-    """How many requests one process is at right now, without the streams."""
+    """How many requests one process is at right now, without the streams; and whether it is about to
+    end, which /readyz says first."""
 
     requests: int = 0
+    ending: bool = False
 
 
 def hosts_of(allowed: Sequence[str], public_url: str | None, listens_on: str) -> Sequence[str]:
@@ -136,6 +138,9 @@ def front(behind: Asgi, surface: Surface, under_way: UnderWay | None = None) -> 
                 return
             if told and peer:
                 scope["client"] = clients.behind(peer, told)
+            if count.ending and scope["path"] == "/readyz":
+                await _refuse(problems.unavailable(), shielded)
+                return
             if not is_stream and count.requests >= surface.requests_at_once:
                 await _refuse(problems.unavailable(), shielded)
                 return

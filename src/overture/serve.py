@@ -47,6 +47,8 @@ DRAIN_SECONDS = 2
 CHILD_SECONDS = 3
 WATCH_SECONDS = 0.25
 BACKLOG = 2048
+# The first of the files that systemd hands down.
+_FIRST_HANDED_DOWN = 3
 TAKES_NOTHING_SECONDS = 45
 # Open files that are no connections of clients.
 FILES_BESIDE = 100
@@ -68,6 +70,7 @@ class Orders:
     work: bool
     surface: Surface
     connections_max: int
+    drain_seconds: int = 0
     mail_listener: int | None = None
     metrics_listener: int | None = None
     otlp_endpoint: str | None = None
@@ -95,7 +98,9 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
     with _ended_by_signals(), ExitStack() as stack:
         chosen = policies.load(settings.policy) if settings.policy else None
         client, host = client_of(settings), host_of(settings)
-        sockets = listening(settings.host, settings.port, settings.processes)
+        sockets = handed_down(settings.processes) or listening(
+            settings.host, settings.port, settings.processes
+        )
         for each in sockets:
             stack.callback(each.close)
         mail_listener = _mail_listener(settings)
@@ -117,6 +122,11 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
             url = server.url
         asyncio.run(app.prepare(settings, url, chosen))
         address = address_of(settings.host, sockets[0])
+
+        def answers() -> None:
+            announce(address)
+            notify("READY=1")
+
         means = means_of(settings, address)
         surface = Surface(
             hosts=hosts_of(settings.allowed_hosts, settings.public_url, settings.host),
@@ -143,6 +153,7 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
                 work=settings.jobs,
                 surface=surface,
                 connections_max=_connections_max(settings.connections_max),
+                drain_seconds=settings.drain_seconds,
                 # One process takes mail in: it comes in no such numbers.
                 mail_listener=mail_listener.fileno() if mail_listener and not number else None,
                 # One tells of all: what they count lies where it can add it up.
@@ -157,12 +168,37 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
             for number, each in enumerate(sockets)
         ]
         if len(orders) == 1:
-            _run(_answer(orders[0], sockets[0], lambda: announce(address)))
+            _run(_answer(orders[0], sockets[0], answers))
         else:
-            asyncio.run(_Processes(orders, sockets, lambda: announce(address)).serve())
+            asyncio.run(_Processes(orders, sockets, answers).serve())
 
 
 # --- Sockets and the address --------------------------------------------------------------------
+
+
+def handed_down(count: int) -> list[socket.socket]:
+    """The socket that systemd holds for us, once for each process; none where it holds none.
+
+    It stays open while a server ends and the next one starts: who connects meanwhile waits.
+    """
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or "LISTEN_FDS" not in os.environ:
+        return []
+    if os.environ["LISTEN_FDS"] != "1":
+        raise StartProblem(
+            "systemd hands down more than one socket; Overture listens on one alone."
+        )
+    first = socket.socket(fileno=_FIRST_HANDED_DOWN)
+    first.setblocking(False)
+    os.set_inheritable(first.fileno(), False)
+    return [first, *(first.dup() for _ in range(count - 1))]
+
+
+def notify(said: str) -> None:
+    """Tells systemd, where it wants to know."""
+    where = os.environ.get("NOTIFY_SOCKET")
+    if where:
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+            out.sendto(said.encode(), "\0" + where[1:] if where.startswith("@") else where)
 
 
 def listening(host: str, port: int, count: int, *, option: str = "--port") -> list[socket.socket]:
@@ -355,6 +391,14 @@ async def _answer(
         )
 
         def stop() -> None:
+            if under_way.ending:
+                return
+            under_way.ending = True
+            if not child:
+                notify("STOPPING=1")
+            asyncio.get_running_loop().call_later(orders.drain_seconds, end)
+
+        def end() -> None:
             server.should_exit = True
             # Streams go on for as long as they may: the server would wait for them.
             shared.hub.end_streams()
@@ -379,7 +423,7 @@ async def _answer(
             if orders.metrics_listener is not None:
                 told = socket.socket(fileno=os.dup(orders.metrics_listener))
                 await doors.enter_async_context(
-                    monitoring.telling(installation, told, is_ready=lambda: not server.should_exit)
+                    monitoring.telling(installation, told, is_ready=lambda: not under_way.ending)
                 )
             pools = {"requests": db.stats, "work": at_work.db.stats}
             sampling = figures.sample(
@@ -539,13 +583,15 @@ class _Processes:
         if self._stopping.is_set():
             return
         self._stopping.set()
+        notify("STOPPING=1")
         # The kernel refuses new connections once nobody holds the sockets any more.
         for each in self._sockets:
             each.close()
         for child in self._children.values():
             with suppress(ProcessLookupError):
                 child.terminate()
-        asyncio.get_running_loop().call_later(CHILD_SECONDS, self._kill)
+        seconds = CHILD_SECONDS + self._orders[0].drain_seconds
+        asyncio.get_running_loop().call_later(seconds, self._kill)
 
     def _kill(self) -> None:
         for child in self._children.values():

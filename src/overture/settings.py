@@ -28,6 +28,7 @@ class Settings:
     test_clock: datetime | None
     operator_token: str | None
     processes: int
+    drain_seconds: int
     jobs: bool
     accept_unsafe_database: bool
     requests_per_minute: int
@@ -120,6 +121,8 @@ def read(given: Mapping[str, str | None], environment: Mapping[str, str]) -> Set
             # An empty variable is how a service file or a container says "not set".
             text, place = environment.get(row.variable) or None, row.variable
         if text is None:
+            text, place = _from_file(row, environment)
+        if text is None:
             text, place = row.default, row.option
         try:
             values[row.name] = row.value(text)
@@ -129,6 +132,23 @@ def read(given: Mapping[str, str | None], environment: Mapping[str, str]) -> Set
     settings = Settings(**values)  # pyright: ignore[reportArgumentType]
     _check_together(settings)
     return settings
+
+
+def _from_file(row: Row, environment: Mapping[str, str]) -> tuple[str | None, str]:
+    """What a file says, and how it was named: by the variable with _FILE at its end, as containers
+    are given secrets, or among systemd's credentials. Raises SettingProblem."""
+    named = row.variable + "_FILE"
+    file = environment.get(named)
+    if not file and (folder := environment.get("CREDENTIALS_DIRECTORY")):
+        kept = Path(folder, row.variable.lower())
+        file = str(kept) if kept.is_file() else None
+    if not file:
+        return None, row.variable
+    try:
+        return Path(file).read_text(encoding="utf-8").strip() or None, named
+    except (OSError, UnicodeError) as problem:
+        why = getattr(problem, "strerror", None) or "it is no text"
+        raise SettingProblem(f"{named}: {file} cannot be read: {why.lower()}.") from None
 
 
 def _check_together(settings: Settings) -> None:
@@ -457,6 +477,14 @@ ROWS = (
     ),
     Row("operator_token", "", "The first operator's token.", _token, secret=True),
     Row("processes", "1", "How many processes serve.", _count(1, 64), "N"),
+    Row(
+        "drain_seconds",
+        "0",
+        "How long it goes on answering after SIGTERM, while /readyz says that it ends, so that a "
+        "balancer sends nobody here any more.",
+        _count(0, 600),
+        "N",
+    ),
     Row(
         "jobs",
         "true",
