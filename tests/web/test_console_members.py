@@ -69,7 +69,7 @@ async def test_members_are_found_by_name_handle_address_and_id(place: Place, ott
     await place.town.do(lambda tx: members.update(tx, known(ada), changes, place.town.now))
 
     address = f"{ada.id}@overture.example"
-    for q in ("lovel", "Ada Lovelace", "LOVELACE ada", "ada", address, ada.id, "@ada"):
+    for q in ("lovel", "Ada Lovelace", "LOVELACE ada", "ada", address, ada.id, "@ada", "ad"):
         page = (await otto.get("/ops/members", params={"q": q})).text
         assert f"/ops/members/{ada.id}" in page, q
         assert f"/ops/members/{bert.id}" not in page, q

@@ -15,6 +15,8 @@ from overture.store.pages import Page, page_of
 
 # Of those who are called so, the ones that are looked at to find the best.
 CANDIDATES_MAX = 1_000
+# Shorter words are in too many texts: they narrow nothing, and alone they find whose text begins so.
+SEARCHED_CHARS_MIN = 3
 # As many words as a name has that anybody types.
 WORDS_MAX = 6
 
@@ -133,8 +135,8 @@ async def these(tx: Tx, members: Sequence[MemberId], *, now: datetime) -> list[L
 async def found(
     tx: Tx, words: Sequence[str], *, limit: int, now: datetime
 ) -> tuple[list[Listed], bool]:
-    """Members in whose name, headline and company each of these folded words is; who is called so from
-    the first letter on first. Also whether there are more than were looked at."""
+    """Members in whose name, headline and company each of these folded words is, but for the shortest;
+    who is called so from the first letter on first. Also whether there are more than were looked at."""
     params: dict[str, object] = {
         "now": now,
         "limit": limit,
@@ -142,12 +144,14 @@ async def found(
         "first": f"{literally(' '.join(words))}%",
     }
     conditions: list[LiteralString] = []
+    if all(len(word) < SEARCHED_CHARS_MIN for word in words):
+        begins = " ".join(words)
+        params |= {"from": begins, "to": begins + "\U0010ffff"}
+        conditions.append("m.search_text ~>=~ %(from)s and m.search_text ~<~ %(to)s")
     for place, word in zip(_PLACES, words, strict=False):
-        text = literally(word)
-        # A word of one or two letters is in every text: its beginnings are in the index.
-        within = f"%{text}%" if len(word) > 2 else f"% {text}%"
-        params |= {f"within{place}": within, f"begins{place}": f"{text}%"}
-        conditions.append(_FINDS.replace("#", place))
+        if len(word) >= SEARCHED_CHARS_MIN:
+            params[f"within{place}"] = f"%{literally(word)}%"
+            conditions.append(_FINDS.replace("#", place))
     rows = await all_rows(tx, _FOUND.replace("#found", " and ".join(conditions)), params)
     return [Listed(*row[:-1]) for row in rows], bool(rows) and rows[0][-1] >= CANDIDATES_MAX
 
@@ -231,7 +235,7 @@ _LISTED = """
     m.suspended_at is not null, m.closed_at is not null, m.created_at
 """
 _THESE = f"select {_LISTED} from members m where m.id = any (%(members)s::uuid[])"
-_FINDS = "(m.search_text like %(within#)s or m.search_text like %(begins#)s)"
+_FINDS = "m.search_text like %(within#)s"
 # However many are called so, no more are read than can be looked through at once.
 _FOUND = f"""
     with candidates as materialized (
