@@ -322,6 +322,7 @@ async def _answer(
     from overture.payments.door import open_door  # noqa: PLC0415
     from overture.protocol import protocol_with  # noqa: PLC0415
     from overture.push import encryption  # noqa: PLC0415
+    from overture.trials import trials  # noqa: PLC0415
     from overture.web.app import web_app  # noqa: PLC0415
     from overture.web.context import Push, make_site  # noqa: PLC0415
     from overture.worker import make_runner  # noqa: PLC0415
@@ -371,6 +372,7 @@ async def _answer(
             host=orders.host,
             embed_origins=orders.embed_origins,
             push=push,
+            lab=trials(),
         )
         server = Server(
             uvicorn.Config(

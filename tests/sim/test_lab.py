@@ -63,6 +63,20 @@ def test_several_processes_find_what_one_finds(
     assert repr(lab.run(experiment, processes=2)) == repr(outcome)
 
 
+def test_presets_that_differ_in_the_order_of_their_pools_alone_come_to_the_same() -> None:
+    names = ("linkedin-premium", "sales-navigator", "recruiter")
+    policies = {name: policy(name).versions[-1] for name in names}
+    experiment = lab.Experiment(policies, members=300, months=1, seed=1, seeds=1, knobs=read(BRISK))
+
+    first, *others = lab.run(experiment, processes=1).figures
+
+    for other in others:
+        assert repr(other.overall) == repr(first.overall)
+        assert {plan: repr(told) for plan, told in other.plans.items()} == {
+            plan: repr(told) for plan, told in first.plans.items()
+        }
+
+
 def test_every_picture_is_drawn_of_the_figures_that_the_tables_tell(outcome: lab.Outcome) -> None:
     for picture in report.charts(outcome).values():
         drawn = ElementTree.fromstring(pictures.as_file(picture))

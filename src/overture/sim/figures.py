@@ -9,6 +9,7 @@ import numpy as np
 
 from overture.core.credits import Kind
 from overture.core.policy import Policy
+from overture.core.text import Sentence
 from overture.sim.columns import KINDS
 from overture.sim.deeds import Fate
 from overture.sim.people import COLLUDER, HOARDER, HONEST, SPAMMER
@@ -20,52 +21,52 @@ class Measure:
     """A figure's name in JSON, what it says in words, and whether it is a share."""
 
     name: str
-    title: str
+    title: Sentence
     share: bool = False
     digits: int = 2
     short: str = ""
 
 
 MEASURES = (
-    Measure("answer_rate", "Letters that were answered", share=True),
-    Measure("answered_in_30_days", "… within 30 days", share=True),
-    Measure("accepted", "Answers that accept", share=True),
-    Measure("hours_to_answer", "Hours until half of the answers came", digits=0),
-    Measure("sent", "Letters sent, a member and month"),
-    Measure("unmet", "Letters not sent for want of a credit", share=True),
-    Measure("refused", "Letters sent that this policy would have refused", share=True),
-    Measure("wasted", "Letters never answered, a member and month"),
-    Measure("received", "Letters received, a member and week"),
-    Measure("received_reachable", "… a member who can be written to", digits=2),
-    Measure("received_busiest", "… at least, by the busiest hundredth", digits=0),
-    Measure("granted", "Credits granted, a hundred members and month", digits=1),
-    Measure("spent", "… spent", digits=1),
-    Measure("returned", "… returned by answers", digits=1),
-    Measure("expired", "… expired", digits=1),
-    Measure("forfeited", "… forfeited with plans that ended", digits=1),
-    Measure("cut", "… never granted, for the cap", digits=1),
-    Measure("answers_per_credit", "Answers for each credit spent"),
-    Measure("spam_received", "Spam received, a member and year"),
-    Measure("spam_weeks", "Weeks in which a member received spam", share=True),
-    Measure("spam_free", "Spam that cost nothing", share=True),
-    Measure("colluder_letters", "Letters to strangers, a colluder and year", digits=1),
-    Measure("hoarder_letters", "… who hoards alike, without accomplices", digits=1),
-    Measure("farmed", "Returned credits that accomplices returned", share=True),
-    Measure("parked", "Credits parked as waiting refunds, a colluder at most", digits=1),
+    Measure("answer_rate", Sentence("Letters that were answered"), share=True),
+    Measure("answered_in_30_days", Sentence("… within 30 days"), share=True),
+    Measure("accepted", Sentence("Answers that accept"), share=True),
+    Measure("hours_to_answer", Sentence("Hours until half of the answers came"), digits=0),
+    Measure("sent", Sentence("Letters sent, a member and month")),
+    Measure("unmet", Sentence("Letters not sent for want of a credit"), share=True),
+    Measure("refused", Sentence("Letters sent that this policy would have refused"), share=True),
+    Measure("wasted", Sentence("Letters never answered, a member and month")),
+    Measure("received", Sentence("Letters received, a member and week")),
+    Measure("received_reachable", Sentence("… a member who can be written to"), digits=2),
+    Measure("received_busiest", Sentence("… at least, by the busiest hundredth"), digits=0),
+    Measure("granted", Sentence("Credits granted, a hundred members and month"), digits=1),
+    Measure("spent", Sentence("… spent"), digits=1),
+    Measure("returned", Sentence("… returned by answers"), digits=1),
+    Measure("expired", Sentence("… expired"), digits=1),
+    Measure("forfeited", Sentence("… forfeited with plans that ended"), digits=1),
+    Measure("cut", Sentence("… never granted, for the cap"), digits=1),
+    Measure("answers_per_credit", Sentence("Answers for each credit spent")),
+    Measure("spam_received", Sentence("Spam received, a member and year")),
+    Measure("spam_weeks", Sentence("Weeks in which a member received spam"), share=True),
+    Measure("spam_free", Sentence("Spam that cost nothing"), share=True),
+    Measure("colluder_letters", Sentence("Letters to strangers, a colluder and year"), digits=1),
+    Measure("hoarder_letters", Sentence("… who hoards alike, without accomplices"), digits=1),
+    Measure("farmed", Sentence("Returned credits that accomplices returned"), share=True),
+    Measure("parked", Sentence("Credits parked as waiting refunds, a colluder at most"), digits=1),
 )
 PLAN_MEASURES = (
-    Measure("members", "Members, of a thousand", digits=1, short="‰ of all"),
-    Measure("sent", "Letters a month", short="Letters"),
-    Measure("answer_rate", "Answered", share=True, short="Answered"),
-    Measure("answers_per_credit", "Answers a credit", short="a credit"),
-    Measure("ran_out", "Months in which one ran out", share=True, short="Ran out"),
-    Measure("dry_weeks", "Weeks without credit", share=True, short="Dry weeks"),
-    Measure("expired", "Lost to expiry, a month", short="Expired"),
-    Measure("cut", "Lost to the cap, a month", short="Cut"),
+    Measure("members", Sentence("Members, of a thousand"), digits=1, short="‰ of all"),
+    Measure("sent", Sentence("Letters a month"), short="Letters"),
+    Measure("answer_rate", Sentence("Answered"), share=True, short="Answered"),
+    Measure("answers_per_credit", Sentence("Answers a credit"), short="a credit"),
+    Measure("ran_out", Sentence("Months in which one ran out"), share=True, short="Ran out"),
+    Measure("dry_weeks", Sentence("Weeks without credit"), share=True, short="Dry weeks"),
+    Measure("expired", Sentence("Lost to expiry, a month"), short="Expired"),
+    Measure("cut", Sentence("Lost to the cap, a month"), short="Cut"),
 )
 BY_MONTH = (
-    Measure("answer_rate", "Letters that were answered", share=True),
-    Measure("spam_weeks", "Weeks in which a member received spam", share=True),
+    Measure("answer_rate", Sentence("Letters that were answered"), share=True),
+    Measure("spam_weeks", Sentence("Weeks in which a member received spam"), share=True),
 )
 
 

@@ -71,9 +71,13 @@ def run(
             for done in as_completed(waiting):
                 runs[waiting[done]] = done.result()
                 progress(len(runs), len(asked))
-    by_policy = [
-        [runs[name, seed] for each, seed in asked if each == name] for name in experiment.policies
-    ]
+    return outcome_of(experiment, runs)
+
+
+def outcome_of(experiment: Experiment, runs: Mapping[tuple[str, int], Run]) -> Outcome:
+    """What all runs of an experiment, by policy and seed, amount to."""
+    seeds = range(experiment.seed, experiment.seed + experiment.seeds)
+    by_policy = [[runs[name, seed] for seed in seeds] for name in experiment.policies]
     about = {
         "members": experiment.members,
         "months": experiment.months,

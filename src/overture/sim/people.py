@@ -61,14 +61,17 @@ def draw(
     """So many members; accounts sign up within the first days, spammers on any of all days."""
     rng = stream(seed, 1)
     plans = list(policy.plans.values())
-    weights = np.array([knobs.plan_shares.get(plan.name, 0.0) for plan in plans])
+    # By name: policies that differ in the order of their plans alone meet the same members.
+    by_name = sorted(range(len(plans)), key=lambda number: plans[number].name)
+    weights = np.array([knobs.plan_shares.get(plans[n].name, 0.0) for n in by_name])
     if not weights.any():
         weights = np.ones(len(plans))
     role = np.full(count, HONEST, np.int8)
     roll = rng.random(count)
     spammers = roll < knobs.spammer_share
     role[spammers] = SPAMMER
-    plan = rng.choice(len(plans), count, p=weights / weights.sum()).astype(np.int32)
+    chosen = rng.choice(len(plans), count, p=weights / weights.sum())
+    plan = np.array(by_name, np.int32)[chosen]
     premium = rng.random(count) < knobs.premium_share
     most = int(np.argmax([each.allotment for each in plans]))
     plan[spammers] = most

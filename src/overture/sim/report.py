@@ -1,7 +1,7 @@
 """What the lab found, for people and for programs: tables, pictures, a page, JSON."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from math import isfinite, nan
 from pathlib import Path
@@ -10,12 +10,14 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from overture.core.text import Sentence
 from overture.sim import pictures
 from overture.sim.figures import BY_MONTH, MEASURES, PLAN_MEASURES, Estimate, Figures, Measure
 from overture.sim.lab import Outcome
 from overture.sim.pictures import Series
 
 Row = Sequence[str]
+Say = Callable[[str], str]
 
 
 def told(estimate: Estimate, measure: Measure, *, signed: bool = False) -> str:
@@ -30,20 +32,24 @@ def told(estimate: Estimate, measure: Measure, *, signed: bool = False) -> str:
     return number + unit
 
 
-def tables(outcome: Outcome, *, narrow: bool = False) -> list[tuple[str, Row, list[Row]]]:
+def tables(
+    outcome: Outcome, *, narrow: bool = False, say: Say = str
+) -> list[tuple[str, Row, list[Row]]]:
     """Titles, columns and rows: all figures, then what the members of each plan feel.
 
-    `narrow` leaves the intervals out of the latter, for terminals.
+    `narrow` leaves the intervals out of the latter, for terminals. `say` translates.
     """
     names = [each.policy for each in outcome.figures]
     columns = ["", *names]
-    columns += [f"{name} less {names[0]}" for name in names[1:]]
+    columns += [
+        say(Sentence("%(name)s less %(first)s", name=name, first=names[0])) for name in names[1:]
+    ]
     rows: list[Row] = []
     for measure in MEASURES:
         if measure.name not in outcome.figures[0].overall:
             continue
         row = [
-            measure.title,
+            say(measure.title),
             *(told(each.overall[measure.name], measure) for each in outcome.figures),
         ]
         for differs in outcome.differences:
@@ -61,9 +67,9 @@ def tables(outcome: Outcome, *, narrow: bool = False) -> list[tuple[str, Row, li
                     for measure in PLAN_MEASURES
                 ]
                 plan_rows.append([plan, each.policy, *cells])
-    plan_titles = [measure.short if narrow else measure.title for measure in PLAN_MEASURES]
-    plan_columns = ["Plan", "Policy", *plan_titles]
-    made.append(("What the members of each plan feel", plan_columns, plan_rows))
+    plan_titles = [measure.short if narrow else say(measure.title) for measure in PLAN_MEASURES]
+    plan_columns = [say(Sentence("Plan")), say(Sentence("Policy")), *plan_titles]
+    made.append((say(Sentence("What the members of each plan feel")), plan_columns, plan_rows))
     months = len(next(iter(outcome.figures[0].months.values()), ()))
     for measure in BY_MONTH:
         if measure.name not in outcome.figures[0].months:
@@ -78,12 +84,18 @@ def tables(outcome: Outcome, *, narrow: bool = False) -> list[tuple[str, Row, li
             ]
             for each in outcome.figures
         ]
-        title = f"{measure.title}, by month"
-        made.append((title, ["Policy", *(str(month + 1) for month in range(months))], month_rows))
+        title = say(Sentence("%(what)s, by month", what=say(measure.title)))
+        made.append(
+            (
+                title,
+                [say(Sentence("Policy")), *(str(month + 1) for month in range(months))],
+                month_rows,
+            )
+        )
     return made
 
 
-def charts(outcome: Outcome) -> dict[str, str]:
+def charts(outcome: Outcome, say: Say = str) -> dict[str, str]:
     """The pictures by name, as SVG to stand in a page: those whose figures there are."""
     figures = outcome.figures
     months = len(next(iter(figures[0].months.values()), ()))
@@ -95,17 +107,20 @@ def charts(outcome: Outcome) -> dict[str, str]:
         series = [Series(each.policy, each.months[name]) for each in figures]
         return pictures.lines(title, steps, series, share=True)
 
-    def bars(title: str, named: Mapping[str, str]) -> str:
+    def bars(title: str, named: Mapping[str, Sentence]) -> str:
         series = [Series(each.policy, [each.overall[name] for name in named]) for each in figures]
-        return pictures.bars(title, list(named.values()), series, share=False)
+        return pictures.bars(title, list(map(say, named.values())), series, share=False)
 
     made = {
         "answer-rate": lines(
-            "Letters that were answered, by the month in which they were sent", "answer_rate"
+            say(Sentence("Letters that were answered, by the month in which they were sent")),
+            "answer_rate",
         ),
-        "credits": bars("What became of credits, a hundred members and month", _CREDITS),
+        "credits": bars(
+            say(Sentence("What became of credits, a hundred members and month")), _CREDITS
+        ),
         "ran-out": pictures.bars(
-            "Months in which a member ran out of credits, by plan",
+            say(Sentence("Months in which a member ran out of credits, by plan")),
             plans,
             [
                 Series(
@@ -121,31 +136,34 @@ def charts(outcome: Outcome) -> dict[str, str]:
         ),
     }
     if "spam_weeks" in figures[0].months:
-        made["received"] = bars("Letters received in a week", _RECEIVED)
-        made["spam"] = lines("Weeks in which a member received spam, by month", "spam_weeks")
+        made["received"] = bars(say(Sentence("Letters received in a week")), _RECEIVED)
+        made["spam"] = lines(
+            say(Sentence("Weeks in which a member received spam, by month")), "spam_weeks"
+        )
         made["farming"] = bars(
-            "What refund farming brings: letters to strangers, an account and year", _FARMING
+            say(Sentence("What refund farming brings: letters to strangers, an account and year")),
+            _FARMING,
         )
     return made
 
 
 _CREDITS = {
-    "granted": "granted",
-    "returned": "returned",
-    "spent": "spent",
-    "expired": "expired",
-    "forfeited": "forfeited",
-    "cut": "cut by the cap",
+    "granted": Sentence("granted"),
+    "returned": Sentence("returned"),
+    "spent": Sentence("spent"),
+    "expired": Sentence("expired"),
+    "forfeited": Sentence("forfeited"),
+    "cut": Sentence("cut by the cap"),
 }
 _RECEIVED = {
-    "received": "a member",
-    "received_reachable": "who can be written to",
-    "received_busiest": "the busiest hundredth",
+    "received": Sentence("a member"),
+    "received_reachable": Sentence("who can be written to"),
+    "received_busiest": Sentence("the busiest hundredth"),
 }
 _FARMING = {
-    "colluder_letters": "colluders",
-    "hoarder_letters": "who hoard alike",
-    "parked": "parked at most",
+    "colluder_letters": Sentence("colluders"),
+    "hoarder_letters": Sentence("who hoard alike"),
+    "parked": Sentence("parked at most"),
 }
 
 
@@ -207,7 +225,7 @@ def show(outcome: Outcome) -> None:
     console = Console()
     for title, columns, rows in tables(outcome, narrow=True):
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-        texts = 2 if columns[:2] == ["Plan", "Policy"] else 1
+        texts = 2 if len(columns) > 1 and columns[1] == "Policy" else 1
         for number, column in enumerate(columns):
             table.add_column(column, justify="left" if number < texts else "right")
         for row in rows:

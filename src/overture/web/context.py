@@ -1,14 +1,16 @@
 """What the web app works with: made once by the server, given to every page."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from overture.actions import passkeys
 from overture.actions.lanes import Lane
 from overture.context import Shared
+from overture.core.policy import Policy
 from overture.core.seals import Secret
 from overture.handover import Handovers, Host
 from overture.identity import Client, Provider
@@ -29,6 +31,44 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """What the policy lab is asked to try: two policies by name, on so many invented members."""
+
+    policy: str
+    other: str
+    members: int
+    months: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a trial came to: charts as SVG, and tables with a title, columns and rows of texts."""
+
+    charts: Sequence[str]
+    tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trying:
+    """How a trial stands: so many of its runs are done. `show` tells what it came to, in the words of
+    who looks; None until then, and where it failed."""
+
+    done: int
+    total: int
+    show: Callable[[Callable[[str], str]], Found] | None = None
+    failed: bool = False
+
+
+class Lab(Protocol):
+    """The policy lab, as the console has it."""
+
+    def ask(self, trial: Trial, tried: Mapping[str, Policy]) -> Trying:
+        """Begins a trial of these policies, by the names they are shown by, or says how it stands."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Site(Shared):
     """`sessions` gathers the look-ups of who is signed in, by the SHA-256 of the cookie, as hex.
 
@@ -46,6 +86,8 @@ class Site(Shared):
     embed_origins: Sequence[str] = ()
     # None where browsers could not take notices: the extra is not there, or they come without TLS.
     push: Push | None = None
+    # None where the extra is not there.
+    lab: Lab | None = None
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UPLOADS_AT_ONCE))
 
     @property
@@ -78,6 +120,7 @@ def make_site(
     host: Host | None = None,
     embed_origins: Sequence[str] = (),
     push: Push | None = None,
+    lab: Lab | None = None,
 ) -> Site:
     db = shared.db
 
@@ -100,6 +143,7 @@ def make_site(
         handovers=Handovers(host, public_url) if host else None,
         embed_origins=embed_origins,
         push=push if _is_secure(public_url) else None,
+        lab=lab,
     )
 
 

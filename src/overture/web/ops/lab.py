@@ -1,0 +1,70 @@
+"""The policy lab: two policies on invented members, beside one another."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from overture import policies
+from overture.core.policy import Policy
+from overture.core.text import Sentence
+from overture.web.context import Trial
+from overture.web.ops.sections import Section
+from overture.web.visit import ANEW, Answer, Page, Visit, Who, page
+
+SECTION = Section("lab", icon="flask-conical", label=Sentence("Policy lab"))
+
+# So many members that a trial takes some seconds to a minute; the command has no such bounds.
+MEMBERS_MIN, MEMBERS_MAX, MONTHS_MAX, SEED_MAX = 500, 10_000, 12, 999_999
+IN_FORCE = "in-force"
+
+
+@page("/ops/lab", who=Who.OPERATOR)
+async def lab(visit: Visit) -> Answer:
+    known = {IN_FORCE: visit.site.book.at(visit.now)}
+    known |= {name: policies.load(name).versions[-1] for name in policies.presets()}
+    asked = _asked(visit.query, known)
+    values: dict[str, Any] = {
+        "there": visit.site.lab is not None,
+        "policies": list(known),
+        "asked": asked or Trial(IN_FORCE, "linkedin-premium", members=3000, months=6, seed=1),
+        "bounds": (MEMBERS_MIN, MEMBERS_MAX, MONTHS_MAX, SEED_MAX),
+        "trying": None,
+        "found": None,
+        "charts": [],
+    }
+    if visit.site.lab is not None and asked is not None:
+        in_force = visit.words.say(Sentence("in force"))
+        tried = {
+            in_force if name == IN_FORCE else name: known[name]
+            for name in (asked.policy, asked.other)
+        }
+        trying = values["trying"] = visit.site.lab.ask(asked, tried)
+        if trying.show is not None:
+            found = values["found"] = trying.show(visit.words.say)
+            # Made of numbers, and of names that are escaped where they are drawn.
+            values["charts"] = [
+                Markup(chart.replace("<svg ", '<svg class="chart" ', 1))  # noqa: S704
+                for chart in found.charts
+            ]
+    return Page("ops/lab.html", values, parts={ANEW: "ops/patches/lab.html"})
+
+
+def _asked(query: Mapping[str, str], known: Mapping[str, Policy]) -> Trial | None:
+    """What the form asks for; None before it was sent. What lies outside the bounds is brought in."""
+    policy, other = query.get("policy", ""), query.get("other", "")
+    if policy not in known or other not in known or policy == other:
+        return None
+    return Trial(
+        policy,
+        other,
+        members=_whole(query.get("members", ""), MEMBERS_MIN, MEMBERS_MAX),
+        months=_whole(query.get("months", ""), 1, MONTHS_MAX),
+        seed=_whole(query.get("seed", ""), 0, SEED_MAX),
+    )
+
+
+def _whole(told: str, least: int, most: int) -> int:
+    if not told.isascii() or not told.isdecimal() or len(told) > 9:
+        return least
+    return min(max(int(told), least), most)
