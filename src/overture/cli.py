@@ -434,10 +434,15 @@ def jobs_replay(settings: Settings, number: int | None, every: bool) -> None:
     """Have a job that was given up done again, from its first try."""
     if every == (number is not None):
         raise click.UsageError("Say which: either a NUMBER or --all.")
-    from overture.store import jobs as store
+    from overture import ids
+    from overture.actions import jobs as actions
 
     async def replay(installation: "Installation") -> int:
-        return await installation.db.writing(lambda tx: store.replay(tx, number))
+        async def work(tx: "Tx") -> int:
+            now = await installation.clock.now(tx)
+            return await actions.replay(tx, number, actor=ACTOR, audit_id=ids.new(), now=now)
+
+        return await installation.db.writing(work)
 
     count = _on(settings, replay)
     if number is not None and not count:

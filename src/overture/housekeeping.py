@@ -18,6 +18,7 @@ from overture.store import (
     accounts,
     audit,
     idempotency,
+    mail_counts,
     outbox,
     payments,
     reports,
@@ -70,6 +71,7 @@ async def tidy(installation: Installation, keeping: Keeping, mail_folder: Path) 
     await db.writing(idempotency.forget_old)
     await db.writing(accounts.prune)
     await db.writing(payments.forget_old)
+    await db.writing(mail_counts.forget_old)
     if keeping.deliveries:
         await db.writing(lambda tx: webhooks.forget_old(tx, timedelta(days=keeping.deliveries)))
     if keeping.mails:

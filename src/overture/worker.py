@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from overture import app, figures, monitoring, tracing
 from overture.actions import (
     auditing,
+    mailings,
     notifying,
     payments,
     reminders,
@@ -45,6 +46,7 @@ from overture.push.delivery import Pushes
 from overture.settings import Settings
 from overture.store import jobs, mails, outbox
 from overture.store.db import Database, Tx, Unavailable
+from overture.store.mail_counts import Came
 from overture.store.outbox import Row
 from overture.webhooks.delivery import AT_ONCE, SECONDS, Delivered, Deliveries, NotTried
 
@@ -228,7 +230,7 @@ def make_runner(
     allowed_hosts = frozenset(map(host_name, means.webhook_allow_hosts))
     deliveries = Deliveries(installation.db, allowed_hosts)
     installation.db.counted = figures.committed
-    post, head = _Counted(post_of(means)), letterhead_of(means)
+    post, head = _Counted(post_of(means), installation.db), letterhead_of(means)
     outgoing = Outgoing(
         db=installation.db,
         clock=installation.clock,
@@ -324,13 +326,21 @@ def make_runner(
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """A post whose mails are counted."""
+    """A post whose mails are counted: in this process, and for all that ask the database."""
 
     post: Post
+    db: Database
 
     async def send(self, mail: Ready) -> Done | Again | Hopeless:
         outcome = await self.post.send(mail)
         figures.delivery("mail", _outcome(outcome))
+        match outcome:
+            case Done():
+                await mailings.count(self.db, Came.SENT)
+            case Again():
+                await mailings.count(self.db, Came.FAILED, outcome.why)
+            case Hopeless():
+                await mailings.count(self.db, Came.REFUSED, outcome.why)
         return outcome
 
 

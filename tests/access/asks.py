@@ -160,6 +160,9 @@ def web_asks(t: Things) -> dict[str, Ask]:
     spoken = Ask({"member": grace, "id": t.open})
     to = {"to": "grace", "subject": "", "body": "Hello", "key": "a-key", "price": "9"}
     plan = "pool=premium&plan=premium_business"
+    reported = Ask({"report": t.report})
+    hook = Ask({"endpoint": t.endpoint})
+    suspected = Ask({"member": grace, "kind": "links"})
     account = {"email": "nobody@overture.example", "password": "a long enough one, surely"}
     return {
         "POST /signup": Ask(body={"name": "New", **account}),
@@ -276,5 +279,28 @@ def web_asks(t: Things) -> dict[str, Ask]:
         "POST /premium/change": Ask(body={"pool": "premium", "plan": "premium_business"}),
         "GET /premium/cancel": Ask(query="pool=premium"),
         "POST /premium/cancel": Ask(body={"pool": "premium", "at": "period_end"}),
+        "POST /ops/jobs/{number:int}/replay": Ask({"number": "1"}),
+        "GET /ops/webhooks/{endpoint:uuid}": hook,
+        "POST /ops/webhooks/{endpoint:uuid}/switch": replace(hook, body={"on": "0"}),
+        "POST /ops/webhooks/{endpoint:uuid}/test": hook,
+        "POST /ops/webhooks/{endpoint:uuid}/deliveries/{number:int}/replay": replace(
+            hook, path={**hook.path, "number": "1"}
+        ),
+        "POST /ops/webhooks/{endpoint:uuid}/replay": replace(hook, body={"since": t.now[:10]}),
+        "GET /ops/webhooks/{endpoint:uuid}/secret": hook,
+        "POST /ops/webhooks/{endpoint:uuid}/secret": hook,
+        "POST /ops/mail/{member:uuid}/address": Ask({"member": grace}, body={"reason": "Why"}),
+        "GET /ops/reports/{report:uuid}": reported,
+        "POST /ops/reports/{report:uuid}/decide": replace(
+            reported, body={"measure": "none", "answer": "No."}
+        ),
+        "POST /ops/reports/complaints/{complaint:uuid}/answer": Ask(
+            {"complaint": t.complaint}, body={"verdict": "stands", "answer": "No."}
+        ),
+        "GET /ops/reports/suspicions/{member:uuid}/{kind}": suspected,
+        "POST /ops/reports/suspicions/{member:uuid}/{kind}/dismiss": suspected,
+        "POST /ops/reports/suspicions/{member:uuid}/{kind}/decide": replace(
+            suspected, body={"measure": "warning", "statement": "Why"}
+        ),
         "POST /settings/display": Ask(body={"language": "", "theme": "", "time_zone": "UTC"}),
     }

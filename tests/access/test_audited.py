@@ -24,7 +24,6 @@ UNCHANGED = {
 REFUSED = {
     "POST /operator/webhooks/{endpoint_id}/deliveries/{delivery_id}/replay",
     "POST /operator/suspensions/{member_id}/lift",
-    "POST /operator/suspicions/{member_id}/{kind}/dismiss",
     "PUT /operator/payments/customers/{customer}",
     "DELETE /operator/policies/{holds_from}",
 }

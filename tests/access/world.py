@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -35,10 +35,19 @@ from overture.core.ids import (
 )
 from overture.core.refusals import Refusal
 from overture.core.sending import Done, Write
+from overture.core.suspicions import Evidence, Kind
 from overture.front import Surface, front, hosts_of
 from overture.handover import Host
 from overture.push.encryption import public_key
-from overture.store import accounts, installation, operators, passkeys, sessions, tokens
+from overture.store import (
+    accounts,
+    installation,
+    operators,
+    passkeys,
+    sessions,
+    suspicions,
+    tokens,
+)
 from overture.store.db import Tx, all_rows, one_row
 from overture.store.photos import Photo
 from overture.store.tokens import TokenRow
@@ -167,7 +176,7 @@ async def call(
     body: bytes = b"",
 ) -> Answer:
     """Asks the application itself; of a stream, what comes first."""
-    status, said, parts = 0, {}, list[bytes]()
+    status, said, parts = 0, dict[str, str](), list[bytes]()
     given = [{"type": "http.request", "body": body}]
     gone = asyncio.Event()
 
@@ -225,7 +234,7 @@ def taken_from_anywhere() -> set[str]:
 
 
 @asynccontextmanager
-async def world_in(database_url: str, scheme: str = "http") -> AsyncIterator[World]:
+async def world_in(database_url: str, scheme: str = "http") -> AsyncGenerator[World]:
     public_url = f"{scheme}://{HOST}"
     async with town_in(database_url) as town:
         await town.do(lambda tx: installation.set_test_clock(tx, SIGN_UP))
@@ -439,6 +448,8 @@ async def _things(world: World) -> None:
     ]
     complaint = {"about": "decision", "id": other, "text": "canary-complaint"}
     complaint_id = (await _said(world, "grace", "POST /me/complaints", complaint))["id"]
+    links = Evidence(Kind.LINKS, 12, (ConversationId(open_),), "links.example")
+    await town.do(lambda tx: suspicions.put(tx, grace, links, town.now, again=True))
     # What is the owner's own.
     face = await photos.make(picture())
     assert isinstance(face, Photo)
@@ -446,8 +457,16 @@ async def _things(world: World) -> None:
     passkey, session = PasskeyId(ids.new()), str(ids.new())
 
     async def own(tx: Tx) -> None:
-        key = {"credential": b"c", "public_key": b"k", "uses": 0, "transports": []}
-        await passkeys.add(tx, grace, passkey, name="canary-passkey", **key)
+        await passkeys.add(
+            tx,
+            grace,
+            passkey,
+            name="canary-passkey",
+            credential=b"c",
+            public_key=b"k",
+            uses=0,
+            transports=[],
+        )
         await sessions.add(
             tx, grace, session=session, sha256=sha256(b"x").hexdigest(), client="", agent=""
         )

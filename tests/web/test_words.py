@@ -23,7 +23,7 @@ from pyotp.totp import TOTP
 from typing_extensions import override
 
 from overture import ids, policies, words
-from overture.actions import decisions, inbox, network, reports
+from overture.actions import decisions, inbox, mailings, network, reports
 from overture.actions.accounts import Letter, Mail
 from overture.core import seals
 from overture.core.accounts import Denied, Purpose
@@ -32,24 +32,31 @@ from overture.core.ids import (
     ComplaintId,
     ConversationId,
     DecisionId,
+    EndpointId,
     InvitationId,
     MemberId,
     MessageId,
     ReportId,
 )
+from overture.core.jobs import NewJob
 from overture.core.notifying import Kind
 from overture.core.policy import Outcome
 from overture.core.refusals import Refusal
 from overture.core.sending import Done, Respond, Start, Withdraw, Write
+from overture.core.suspicions import Evidence, Partner
+from overture.core.suspicions import Kind as Suspected
 from overture.mail import letters, notices
 from overture.mail.notices import Desk, Notice
 from overture.mail.page import page
 from overture.mail.plain import plain
 from overture.mail.said import Said
-from overture.store import links, two_steps
+from overture.store import jobs, links, mailboxes, suspicions, two_steps, webhooks
 from overture.store.boxes import Folder
 from overture.store.db import Tx
 from overture.store.decisions import Decision
+from overture.store.mail_counts import Came
+from overture.store.mailboxes import Mailbox
+from overture.store.webhooks import Endpoint, Try
 from overture.web import render
 from overture.web.app import handlers
 from overture.web.ops.policy import packed
@@ -433,6 +440,8 @@ class Life:
     outside: Browser
     conversations: list[ConversationId] = field(default_factory=list[ConversationId])
     mine: list[MessageId] = field(default_factory=list[MessageId])
+    reports: list[ReportId] = field(default_factory=list[ReportId])
+    endpoint: str = ""
 
 
 async def _life(place: Place) -> Life:
@@ -496,6 +505,8 @@ async def _life(place: Place) -> Life:
 
     await town.do(arranged)
     await _decided(place, life, them["88"])
+    await _failed(place, them["88"])
+    life.endpoint = await _mailed(place, them["88"])
     draft = {"to": them["77"], "subject": "Ψφχ", "body": "Ωδε", "key": ids.new()}
     assert (await life.me.post("/compose/draft", draft)).status_code == 303
     return life
@@ -537,6 +548,7 @@ async def _decided(place: Place, life: Life, other: MemberId) -> None:
                     )
         for measure in (None, Measure.NONE, Measure.WARNING):
             made = ReportId(ids.new())
+            life.reports.append(made)
             _ = await reports.report(
                 tx,
                 me,
@@ -551,6 +563,12 @@ async def _decided(place: Place, life: Life, other: MemberId) -> None:
                 _ = await decisions.decide_report(
                     tx, by(), made, measure, ground=Ground.TERMS, statement="Ψ", answer="Ψφχ"
                 )
+        for evidence in (
+            Evidence(Suspected.SAME_LETTER, 11, (ConversationId(life.conversations[0]),)),
+            Evidence(Suspected.LINKS, 12, place="11"),
+            Evidence(Suspected.REFUNDS, 7, partners=(Partner(other, 6, 1, 60, True, True),)),
+        ):
+            await suspicions.put(tx, me, evidence, now, again=True)
 
     await place.town.do(decide)
 
@@ -568,6 +586,41 @@ async def _policy_to_come(place: Place) -> None:
         )
 
     await place.town.do(apply)
+
+
+async def _failed(place: Place, other: MemberId) -> None:
+    """One job was given up, and one is tried again."""
+    now, lease = place.town.now, timedelta(minutes=1)
+
+    async def fail(tx: Tx) -> None:
+        await jobs.add(tx, [NewJob("11", other, key, now, {}) for key in ("1", "2")])
+        given_up, failed = await jobs.claim(tx, "11", now, limit=2, lease=lease)
+        await jobs.park(tx, given_up, "Ωδε")
+        await jobs.again(tx, failed, lease, "Ψφχ")
+
+    await place.town.do(fail)
+
+
+async def _mailed(place: Place, other: MemberId) -> EndpointId:
+    """Mail came back from one, and an endpoint was told in every way."""
+    now, endpoint = place.town.now, EndpointId(ids.new())
+    mailbox = Mailbox(other, "11@overture.example", account=True, verified=True, failing=False)
+    for came in Came:
+        await mailings.count(place.town.db, came, "" if came is Came.SENT else "5.7.1")
+
+    async def mail(tx: Tx) -> None:
+        await tx.execute("update members set email = %s where id = %s", (mailbox.address, other))
+        await mailboxes.fail(tx, mailbox, "5.1.1", now)
+        made = Endpoint(endpoint, "https://11.example", ["*"], "Ωδε", [], now)
+        await webhooks.add(tx, made)
+        tries = [
+            Try(ids.new(), None, "webhook.test", other, 1, each, 200, "Ψφχ", 1)
+            for each in webhooks.Outcome
+        ]
+        await webhooks.log(tx, endpoint, tries, now)
+
+    await place.town.do(mail)
+    return endpoint
 
 
 async def _steps_out(place: Place, operator: Browser) -> None:
@@ -615,6 +668,13 @@ def _addresses(path: str, life: Life) -> list[tuple[Browser, str]]:
         return [(nobody, each) for each in (*sealed, *chosen, "/answer/x")]
     if path == "/unsubscribe/{seal}":
         return [(nobody, each) for each in (*_unsubscribe_links(life), "/unsubscribe/x")]
+    if path == "/ops/reports/{report:uuid}":
+        return [(life.operator, f"/ops/reports/{each}") for each in life.reports]
+    if path.startswith("/ops/webhooks/{endpoint"):
+        return [(life.operator, path.replace("{endpoint:uuid}", life.endpoint))]
+    if path == "/ops/reports/suspicions/{member:uuid}/{kind}":
+        suspected = f"/ops/reports/suspicions/{me.id}"
+        return [(life.operator, f"{suspected}/{kind}") for kind in Suspected]
     more = {
         "/compose": ["/compose?to=nobody-at-all", *(f"/compose?to={each}" for each in handles)],
         "/compose/people": ["/compose/people?q=2", "/compose/people?q=Ω"],
@@ -642,6 +702,9 @@ def _addresses(path: str, life: Life) -> list[tuple[Browser, str]]:
         "/ops/policy/edit": ["/ops/policy/edit?preset=recruiter"],
         "/ops/policy/preview": [f"/ops/policy/preview?draft={_draft()}&day=2200-01-01"],
         "/ops/policy/withdraw": ["/ops/policy/withdraw?at=2100-01-01T00:00:00Z"],
+        "/ops/reports": ["/ops/reports?state=decided"],
+        "/ops/reports/complaints": ["/ops/reports/complaints?state=answered"],
+        "/ops/reports/suspicions": ["/ops/reports/suspicions?kind=links"],
         "/premium": ["/premium?pool=recruiter"],
         "/premium/change": [
             f"/premium/change?pool=premium&plan={plan}"

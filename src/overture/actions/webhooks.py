@@ -34,7 +34,7 @@ DESCRIPTION_CHARS_MAX = 200
 BY_ITSELF = "overture"
 
 # The queue of an endpoint is its own, so that none waits for another.
-_QUEUE = "webhook:"
+QUEUE_PREFIX = "webhook:"
 REPLAYS = "webhook-replays"
 ENDINGS = "webhook-endings"
 _CHUNK = 500
@@ -145,7 +145,7 @@ async def clear(tx: Tx, due: Sequence[Job], now: datetime) -> Sequence[Outcome]:
     """Drops some of what is left of endpoints that were deleted, and sees to the rest."""
     for job in due:
         endpoint, _, part = job.key.partition("/")
-        dropped = await jobs.drop_of_queue(tx, _QUEUE + endpoint, _DROPPED_AT_ONCE)
+        dropped = await jobs.drop_of_queue(tx, QUEUE_PREFIX + endpoint, _DROPPED_AT_ONCE)
         dropped += await store.drop_log(tx, EndpointId(endpoint), _DROPPED_AT_ONCE)
         if dropped:
             key = f"{endpoint}/{int(part or 0) + 1}"
@@ -195,11 +195,11 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 def queue_of(endpoint: EndpointId) -> str:
-    return _QUEUE + endpoint
+    return QUEUE_PREFIX + endpoint
 
 
 def endpoint_of(queue: str) -> EndpointId:
-    return EndpointId(queue.removeprefix(_QUEUE))
+    return EndpointId(queue.removeprefix(QUEUE_PREFIX))
 
 
 async def plan(tx: Tx, events: Sequence[Row]) -> list[NewJob]:

@@ -6,12 +6,13 @@ from typing import Annotated
 from msgspec import Meta
 
 from overture import ids
+from overture.actions import jobs as actions
 from overture.api.operation import Call, Who, operation
 from overture.api.operator_members import actor
 from overture.api.problems import Problem
 from overture.api.wire import In, Instant, Out, Page, PageQuery, page_out
 from overture.core.ids import MemberId
-from overture.store import audit, jobs
+from overture.store import jobs
 
 TAG = "Operator"
 _NUMBER_PATTERN = "^[1-9][0-9]{0,17}$"
@@ -82,18 +83,15 @@ async def parked_jobs(call: Call, query: PageQuery) -> Page[ParkedOut]:
 )
 async def replay_jobs(call: Call, body: ReplayIn) -> ReplayOut | Problem:
     """Each from its first try."""
-    replayed = await jobs.replay(call.tx, None if body.id is None else int(body.id))
+    replayed = await actions.replay(
+        call.tx,
+        None if body.id is None else int(body.id),
+        actor=actor(call),
+        audit_id=ids.new(),
+        now=call.now,
+    )
     if body.id is not None and not replayed:
         return Problem(404, "no_such_job", "No job of this id was given up.")
-    if replayed:
-        await audit.record(
-            call.tx,
-            ids.new(),
-            call.now,
-            actor=actor(call),
-            action="jobs.replay",
-            detail={"id": body.id, "replayed": replayed},
-        )
     return ReplayOut(replayed)
 
 

@@ -1,5 +1,6 @@
 """Decisions on members, suspensions and complaints, in SQL."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -49,6 +50,21 @@ class Suspended:
     since: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much waits for an operator: what nobody has decided, answered or dismissed yet."""
+
+    reports: int
+    complaints: int
+    suspicions: int
+
+
+async def waiting(tx: Tx) -> Waiting:
+    row = await one_row(tx, _WAITING, ())
+    assert row is not None, "it counts"
+    return Waiting(*row)
+
+
 async def lock_suspended(tx: Tx, member: MemberId) -> bool | None:
     """Whether the member is suspended; None where there is none, or the account is closed.
 
@@ -93,6 +109,18 @@ async def all_on(tx: Tx, member: MemberId, *, cursor: str | None, limit: int) ->
     """The decisions on a member, the last first."""
     rows = await all_rows(tx, _ON, _after(cursor, limit) | {"member": member})
     return page_of(rows, limit, _decision, lambda row: (row[6], row[0]))
+
+
+async def these(tx: Tx, decisions: Sequence[tuple[MemberId, DecisionId]]) -> Sequence[Decision]:
+    """Those of these decisions on members that are still there."""
+    members = [member for member, _ in decisions]
+    made = [decision for _, decision in decisions]
+    return [_decision(row) for row in await all_rows(tx, _THESE, (members, made))]
+
+
+async def last_on(tx: Tx, members: Sequence[MemberId]) -> Sequence[Decision]:
+    """The last decision on each of these members on whom there is one."""
+    return [_decision(row) for row in await all_rows(tx, _LAST_ON, (list(members),))]
 
 
 async def last_suspension(tx: Tx, member: MemberId) -> DecisionId | None:
@@ -195,6 +223,26 @@ _ON = f"""
         and (%(at)s::timestamptz is null or (at, id) < (%(at)s::timestamptz, %(last)s::uuid))
     order by at desc, id desc
     limit %(limit)s
+"""
+_WAITING = """
+    select (select count(*) from reports where decided_at is null),
+        (select count(*) from complaints where answered_at is null),
+        (select count(*) from suspicions where dismissed_at is null)
+"""
+_THESE = f"""
+    {_DECISION}
+    where (owner_id, id) in (select * from unnest(%s::uuid[], %s::uuid[]))
+"""
+_LAST_ON = """
+    select d.id, d.owner_id, d.measure, d.ground, d.statement, d.report_id, d.at
+    from unnest(%s::uuid[]) as m (id)
+    cross join lateral (
+        select id, owner_id, measure, ground, statement, report_id, at
+        from decisions
+        where owner_id = m.id
+        order by at desc, id desc
+        limit 1
+    ) d
 """
 _LAST_SUSPENSION = """
     select id

@@ -211,6 +211,22 @@ async def waiting(tx: Tx, now: datetime) -> list[Waiting]:
     return [Waiting(*row) for row in await all_rows(tx, _WAITING, {"now": now})]
 
 
+class Failing(msgspec.Struct, frozen=True):
+    """Jobs of a queue that met the same, and are tried again: at the earliest at `next_at` by the
+    real clock; None is at once."""
+
+    queue: str
+    problem: str
+    count: int
+    tries: int
+    next_at: datetime | None
+
+
+async def failing(tx: Tx, *, limit: int) -> list[Failing]:
+    """What failed and waits to be tried again, what fails most first."""
+    return [Failing(*row) for row in await all_rows(tx, _FAILING, (limit,))]
+
+
 # Reading the outbox ---------------------------------------------------------------------------------
 
 
@@ -490,6 +506,14 @@ _WAITING = """
     left join parked p on p.queue = q.queue
     left join failing f on f.queue = q.queue
     order by q.queue
+"""
+_FAILING = """
+    select queue, problem, count(*), max(tries), nullif(min(not_before), '-infinity')
+    from jobs
+    where problem is not null and parked_at is null
+    group by queue, problem
+    order by count(*) desc, queue, problem
+    limit %s
 """
 _ANYTHING_TO_READ = """
     select r.gaps::text <> '[]' or exists (select from outbox o where o.sequence > r.top)

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from overture.core.ids import MemberId
+from overture.store import pages
 from overture.store.db import Tx, all_rows
+from overture.store.pages import Page, page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,23 @@ async def fail(tx: Tx, mailbox: Mailbox, why: str, now: datetime) -> None:
     await tx.execute(_DOUBT, (mailbox.member, mailbox.address))
 
 
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """An address that mail came back from for good: whose, since when, and with what answer."""
+
+    member: MemberId
+    address: str
+    at: datetime
+    why: str
+
+
+async def failing(tx: Tx, *, cursor: str | None, limit: int) -> Page[Failing]:
+    """Those that are still their member's, the newest first. Raises BadCursor."""
+    at, last = (None, None) if cursor is None else pages.decode(cursor, tuple[datetime, UUID])
+    rows = await all_rows(tx, _FAILING, {"at": at, "last": last, "limit": limit + 1})
+    return page_of(rows, limit, lambda row: Failing(*row), lambda row: (row[2], row[0]))
+
+
 async def works(tx: Tx, member: MemberId) -> None:
     """The member has shown that mail reaches them."""
     await tx.execute("delete from failing_addresses where member_id = %s", (member,))
@@ -54,5 +74,14 @@ _FAIL = """
     values (%s, %s, %s, %s)
     on conflict (member_id) do update
     set address = excluded.address, failed_at = excluded.failed_at, why = excluded.why
+"""
+_FAILING = """
+    select f.member_id, f.address, f.failed_at, f.why
+    from failing_addresses f
+    join members m on m.id = f.member_id and m.email = f.address and m.closed_at is null
+    where %(at)s::timestamptz is null
+        or (f.failed_at, f.member_id) < (%(at)s::timestamptz, %(last)s::uuid)
+    order by f.failed_at desc, f.member_id desc
+    limit %(limit)s
 """
 _DOUBT = "update accounts set verified_at = null where member_id = %s and email = %s"

@@ -9,7 +9,7 @@ from enum import Enum
 from hashlib import sha256
 
 from overture import ids
-from overture.actions import files, replies
+from overture.actions import files, mailings, replies
 from overture.actions.conversations import Ask
 from overture.actions.files import Upload
 from overture.actions.lanes import Overloaded
@@ -31,6 +31,7 @@ from overture.mail.incoming.reading import Mail, Sort, read
 from overture.store import attempts
 from overture.store.db import Unavailable
 from overture.store.idempotency import MAIL, Kept, Once
+from overture.store.mail_counts import Came
 
 _log = logging.getLogger("overture.mail")
 
@@ -101,6 +102,7 @@ class Intake:
         except (Unavailable, Overloaded):
             told = _LATER
         _log.info("a mail that came in was %s (%s)", told.fate.value, told.code)
+        await mailings.count(self.shared.db, _CAME[told.fate], _why(told))
         return told
 
     async def _take(self, raw: bytes, recipient: str, return_path: str | None) -> Told:
@@ -212,6 +214,19 @@ def _key(raw: bytes, mail: Mail, found: Addressed) -> str:
     """Under which a mail is known when it comes again; one without a name is known by its bytes."""
     name = mail.id.encode("utf-8", "surrogateescape") or raw
     return sha256(b"\0".join((found.conversation.encode(), name))).hexdigest()
+
+
+def _why(told: Told) -> str:
+    """What is counted of why it was not taken."""
+    return f"{told.code} {told.sentence}" if told.fate in (Fate.REFUSED, Fate.LATER) else ""
+
+
+_CAME = {
+    Fate.TAKEN: Came.TAKEN,
+    Fate.PASSED_OVER: Came.PASSED_OVER,
+    Fate.REFUSED: Came.NOT_TAKEN,
+    Fate.LATER: Came.LATER,
+}
 
 
 def _no(code: str, sentence: str, where: str = "") -> Told:

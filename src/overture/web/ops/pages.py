@@ -2,11 +2,39 @@
 
 from types import ModuleType
 
-from overture.web.ops import audit, conversations, entry, lab, ledger, members, policy
+from overture.web.ops import (
+    audit,
+    complaints,
+    conversations,
+    entry,
+    jobs,
+    lab,
+    ledger,
+    mail,
+    members,
+    policy,
+    reports,
+    suspicions,
+    webhooks,
+)
 from overture.web.ops.sections import Section
 from overture.web.visit import Answer, Go, Visit, Who, page
 
-MODULES: tuple[ModuleType, ...] = (entry, members, ledger, conversations, policy, lab, audit)
+MODULES: tuple[ModuleType, ...] = (
+    entry,
+    members,
+    ledger,
+    conversations,
+    reports,
+    complaints,
+    suspicions,
+    jobs,
+    webhooks,
+    mail,
+    policy,
+    lab,
+    audit,
+)
 
 # What the navigation shows: the sections that are there.
 SECTIONS: tuple[Section, ...] = tuple(

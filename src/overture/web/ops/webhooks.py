@@ -1,0 +1,185 @@
+"""Endpoints of webhooks: whether they are told, how that went, and telling them again."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from overture import ids
+from overture.actions import webhooks as actions
+from overture.actions.webhooks import By, Changes
+from overture.clock import real_now
+from overture.core import webhooks as rules
+from overture.core.ids import EndpointId
+from overture.core.refusals import Refusal
+from overture.core.text import Sentence
+from overture.store import webhooks as store
+from overture.store.webhooks import Endpoint, Outcome
+from overture.web.ops.people import named
+from overture.web.ops.sections import Section, actor
+from overture.web.visit import ANEW, Absent, Answer, Done, No, Page, Visit, Who, act, page
+
+SECTION = Section("webhooks", icon="webhook", label=Sentence("Webhooks"))
+
+ONE = "/ops/webhooks/{endpoint:uuid}"
+ENDPOINTS = 50
+DELIVERIES = 50
+# For so long a receiver may go on with the secret that it has.
+OVERLAP = timedelta(days=1)
+# Before there was anything to tell.
+EARLIEST_YEAR = 2000
+_BIGINT = 2**63
+
+
+@page("/ops/webhooks", who=Who.OPERATOR)
+async def webhooks(visit: Visit) -> Answer:
+    found = await store.newest(visit.tx, cursor=visit.query.get("cursor") or None, limit=ENDPOINTS)
+    values = {
+        "rows": found.items,
+        "next": found.next and f"/ops/webhooks?{urlencode({'cursor': found.next})}",
+    }
+    return Page("ops/webhooks.html", values)
+
+
+@page(ONE, who=Who.OPERATOR)
+async def endpoint(visit: Visit) -> Answer:
+    return await _endpoint(visit)
+
+
+@act(ONE + "/switch", who=Who.OPERATOR)
+async def switch(visit: Visit) -> Answer:
+    """On or off; what waited while it was off is taken up."""
+    on = visit.form.get("on") == "1"
+    made = await actions.change(
+        visit.tx,
+        _id(visit),
+        Changes(enabled=on),
+        allowed_hosts=(),
+        real_now=real_now(),
+        by=_by(visit),
+    )
+    if not isinstance(made, Endpoint):
+        raise Absent
+    _ = visit.words.gettext
+    notice = _("It is told again, also of what waited.") if on else _("It is told of nothing now.")
+    return Done(_url(visit), notice=notice)
+
+
+@act(ONE + "/test", who=Who.OPERATOR)
+async def test(visit: Visit) -> Answer:
+    refused = await actions.test(visit.tx, _id(visit), ids.new(), by=_by(visit))
+    if refused is not None:
+        return _no(visit, refused)
+    notice = visit.words.gettext("A test is on its way. The log shows how it went.")
+    return Done(_url(visit), notice=notice)
+
+
+@act(ONE + "/deliveries/{number:int}/replay", who=Who.OPERATOR)
+async def replay_one(visit: Visit) -> Answer:
+    number = int(visit.path["number"])
+    if number >= _BIGINT:
+        raise Absent
+    queued = await actions.replay_one(visit.tx, _id(visit), number, by=_by(visit))
+    if isinstance(queued, Refusal):
+        return _no(visit, queued)
+    return Done(_url(visit), notice=visit.words.gettext("It is delivered again."))
+
+
+@act(ONE + "/replay", who=Who.OPERATOR)
+async def replay_span(visit: Visit) -> Answer:
+    """All since an instant, as the reader's clock has it."""
+    since = _instant(visit, visit.form.get("since", ""))
+    if since is None or since.year < EARLIEST_YEAR or since > visit.now:
+        error = visit.words.gettext("Say since when, in the past.")
+        return await _endpoint(visit, {"since": error}, 422)
+    refused = await actions.replay_span(
+        visit.tx, _id(visit), ids.new(), since=since, until=visit.now, by=_by(visit)
+    )
+    if refused is not None:
+        return _no(visit, refused)
+    notice = visit.words.gettext("All since then is delivered again.")
+    return Done(_url(visit), notice=notice)
+
+
+@page(ONE + "/secret", who=Who.OPERATOR_PROVEN)
+async def ask_rotation(visit: Visit) -> Answer:
+    return Page("ops/webhook_secret.html", {"e": await _known(visit), "secret": None})
+
+
+@act(ONE + "/secret", who=Who.OPERATOR_PROVEN)
+async def rotate(visit: Visit) -> Answer:
+    """The new secret stands in the answer, and nowhere again."""
+    secret = rules.secret_text(ids.new_key())
+    made = await actions.rotate(
+        visit.tx, _id(visit), secret, overlap=OVERLAP, real_now=real_now(), by=_by(visit)
+    )
+    if isinstance(made, Refusal):
+        raise Absent
+    return Page("ops/webhook_secret.html", {"e": made, "secret": secret})
+
+
+async def _endpoint(
+    visit: Visit, errors: Mapping[str, str] | None = None, status: int = 200
+) -> Page:
+    known = await _known(visit)
+    asked = visit.query.get("outcome", "")
+    outcome = Outcome(asked) if asked in set(Outcome) else None
+    found = await store.deliveries(
+        visit.tx, known.id, outcome, cursor=visit.query.get("cursor") or None, limit=DELIVERIES
+    )
+    members = [each.told.member for each in found.items]
+    after = {"outcome": outcome or "", "cursor": found.next or ""}
+    values: dict[str, Any] = {
+        "e": known,
+        "rows": found.items,
+        "names": await named(visit.tx, [each for each in members if each is not None]),
+        "outcome": outcome,
+        "outcomes": _said(visit),
+        "next": found.next and f"{_url(visit)}?{urlencode({k: v for k, v in after.items() if v})}",
+        "form": visit.form,
+        "errors": errors or {},
+    }
+    return Page("ops/webhook.html", values, status, parts={ANEW: "ops/patches/webhook.html"})
+
+
+async def _known(visit: Visit) -> Endpoint:
+    known = await store.one(visit.tx, _id(visit))
+    if known is None:
+        raise Absent
+    return known
+
+
+def _no(visit: Visit, refusal: Refusal) -> No:
+    if refusal is Refusal.NO_SUCH_ENDPOINT:
+        raise Absent
+    return visit.refused(refusal, 404 if refusal is Refusal.NO_SUCH_DELIVERY else 409, _url(visit))
+
+
+def _said(visit: Visit) -> Mapping[Outcome, str]:
+    _ = visit.words.gettext
+    return {
+        Outcome.DELIVERED: _("Delivered"),
+        Outcome.FAILED: _("Failed, is tried again"),
+        Outcome.GIVEN_UP: _("Given up"),
+    }
+
+
+def _instant(visit: Visit, text: str) -> datetime | None:
+    """What a field for a day and a time holds, in the reader's zone."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at.replace(tzinfo=visit.words.local(visit.now).tzinfo) if at.tzinfo is None else at
+
+
+def _id(visit: Visit) -> EndpointId:
+    return visit.id("endpoint", EndpointId)
+
+
+def _url(visit: Visit) -> str:
+    return f"/ops/webhooks/{_id(visit)}"
+
+
+def _by(visit: Visit) -> By:
+    return By(actor(visit), ids.new(), visit.now)
