@@ -52,6 +52,8 @@ _WATCHED = frozenset({"/healthz", "/readyz"})
 _MIRRORED = frozenset({mirror.SEEN, mirror.SLOWLY})
 # They do not end, and each member has so many; see `live.hub`.
 _STREAMS = frozenset({"/events", "/api/v1/events"})
+# Answered however many requests there are: who watches must not take a busy server for a dead one.
+BESIDE_PATHS = _STREAMS | _WATCHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,8 @@ class Surface:
 
 @dataclass(slots=True)
 class UnderWay:
-    """How many requests one process is at right now, without the streams; and whether it is about to
-    end, which /readyz says first."""
+    """How many requests one process is at right now, without those of BESIDE_PATHS; and whether it is
+    about to end, which /readyz says first."""
 
     requests: int = 0
     ending: bool = False
@@ -131,7 +133,7 @@ def front(behind: Asgi, surface: Surface, under_way: UnderWay | None = None) -> 
             # An id of a stranger's own making could be somebody else's.
             given, traced = (given, traced) if peer and clients.believes(peer[0]) else (None, None)
         request = asked.begin(given)
-        is_stream = scope["path"] in _STREAMS
+        is_stream, is_beside = scope["path"] in _STREAMS, scope["path"] in BESIDE_PATHS
         try:
             if (no := _no_to_host(scope, named, hosts)) is not None:
                 await _refuse(no, shielded)
@@ -141,7 +143,7 @@ def front(behind: Asgi, surface: Surface, under_way: UnderWay | None = None) -> 
             if count.ending and scope["path"] == "/readyz":
                 await _refuse(problems.unavailable(), shielded)
                 return
-            if not is_stream and count.requests >= surface.requests_at_once:
+            if not is_beside and count.requests >= surface.requests_at_once:
                 await _refuse(problems.unavailable(), shielded)
                 return
             if scope["path"] in _MIRRORED:
@@ -150,7 +152,7 @@ def front(behind: Asgi, surface: Surface, under_way: UnderWay | None = None) -> 
                     scope["path"], peer, scope.get("client"), told=bool(told), send=shielded
                 )
                 return
-            count.requests += not is_stream
+            count.requests += not is_beside
             try:
                 if tracing.is_on():
                     with tracing.Request(traced) as span:
@@ -159,7 +161,7 @@ def front(behind: Asgi, surface: Surface, under_way: UnderWay | None = None) -> 
                 else:
                     await behind(scope, receive, shielded)
             finally:
-                count.requests -= not is_stream
+                count.requests -= not is_beside
         finally:
             took = get_running_loop().time() - began
             figures.request(request.route, scope["method"], status, None if is_stream else took)

@@ -4,18 +4,26 @@ uvicorn itself takes a request's line and headers however long they are and howe
 single connection could fill the memory, and thousands that say nothing be kept for ever. The same goes
 for a body that comes a byte at a time, and for an answer that is taken so. And what it cannot read at
 all it answers in words of its own; here that is a problem like every other no.
+
+Where as many requests are worked on as may be, further ones are refused before anything is made of
+them, and who was refused is not heard again until the time that they were told has passed: however fast
+they ask, their refusals must not take the time of those who are served.
 """
 
-from asyncio import TimerHandle, Transport
+import re
+from asyncio import AbstractEventLoop, TimerHandle, Transport
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from overture import figures
 from overture.api import problems
 from overture.api.problems import Problem
-from overture.front import HEADERS
+from overture.asked import NO_ROUTE
+from overture.front import BESIDE_PATHS, HEADERS
 
 # What a request may bring beside its body: its line, its headers, and what parts of a body come in. It
 # bounds what is waited for: of what was read at once, a little more may pass.
@@ -29,16 +37,37 @@ BODY_BYTES_A_SECOND = 1024
 TAKE_SECONDS = 60.0
 # After a refusal: how long is left to read the answer, to who still sends.
 LINGER_SECONDS = 2.0
+# For so long, as they were told, nothing is read of who was refused because there are too many.
+COME_BACK_SECONDS = 1.0
 
 
-_SHOWN = b"".join(f"{name.lower()}: {value}\r\n".encode() for name, value in HEADERS.items())
+class _Door:
+    """How many requests came in this turn of the loop: the first of them is begun in the next one."""
+
+    def __init__(self) -> None:
+        self.coming: int = 0
+
+    def comes(self, loop: AbstractEventLoop) -> None:
+        if not self.coming:
+            _ = loop.call_soon(self._begun)
+        self.coming += 1
+
+    def _begun(self) -> None:
+        self.coming = 0
 
 
-def protocol_with(connections_max: int) -> Any:
-    """The protocol of a server that keeps so many connections; to be given to uvicorn as `http`."""
+def _any_number() -> int:
+    return 10**6
+
+
+def protocol_with(connections_max: int, room: Callable[[], int] = _any_number) -> Any:
+    """The protocol of a server that keeps so many connections; to be given to uvicorn as `http`.
+
+    `room` says how many more requests may be begun.
+    """
     # Those that have nothing to do, the longest so first.
     idle: dict[Protocol, None] = {}
-    return partial(Protocol, connections_max=connections_max, idle=idle)
+    return partial(Protocol, connections_max=connections_max, idle=idle, room=room, door=_Door())
 
 
 class Protocol(HttpToolsProtocol):
@@ -53,9 +82,13 @@ class Protocol(HttpToolsProtocol):
         *given: Any,
         connections_max: int = 10**6,
         idle: "dict[Protocol, None] | None" = None,
+        room: Callable[[], int] = _any_number,
+        door: _Door | None = None,
         **named: Any,
     ) -> None:
         super().__init__(*given, **named)
+        self._room = room
+        self._door = door or _Door()
         self._connections_max = connections_max
         self._idle: dict[Protocol, None] = {} if idle is None else idle
         self._beside = 0
@@ -65,6 +98,7 @@ class Protocol(HttpToolsProtocol):
         self._head_timer: TimerHandle | None = None
         self._body_timer: TimerHandle | None = None
         self._take_timer: TimerHandle | None = None
+        self._back_timer: TimerHandle | None = None
         self._body_began = 0.0
         self._body_bytes = 0
 
@@ -87,12 +121,22 @@ class Protocol(HttpToolsProtocol):
         self._forget_timer()
         self._forget_body()
         self._taken()
+        if self._back_timer is not None:
+            self._back_timer.cancel()
         super().connection_lost(exc)
 
     @override
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
+        if self._between_requests():
+            if self._room() <= self._door.coming and (method := _method_of_one(data)):
+                figures.request(NO_ROUTE, method, 503, None)
+                self.transport.write(_BUSY)
+                self.flow.pause_reading()
+                self._back_timer = self.loop.call_later(COME_BACK_SECONDS, self.flow.resume_reading)
+                return
+            self._door.comes(self.loop)
         self._beside += len(data)
         super().data_received(data)
         if self._refused:
@@ -103,6 +147,13 @@ class Protocol(HttpToolsProtocol):
             self._await_head()
         elif self._in_body and self._body_timer is None:
             self._await_body(BODY_SECONDS)
+
+    def _between_requests(self) -> bool:
+        """Nothing of another request is there: neither what is worked on, nor a part of one."""
+        if self._beside or self._in_head or self._in_body or self.pipeline:
+            return False
+        cycle = self.cycle
+        return not cycle or cycle.response_complete
 
     @override
     def on_message_begin(self) -> None:
@@ -215,13 +266,41 @@ class Protocol(HttpToolsProtocol):
             # Whoever waits for the rest of the body learns that nothing more comes.
             cycle.disconnected = True
             cycle.message_event.set()
-        body = problem.body()
-        self.transport.write(
-            STATUS_LINE[problem.status]
-            + b"content-type: %b\r\n" % problems.MEDIA_TYPE.encode()
-            + _SHOWN
-            + b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-            + body
-        )
+        self.transport.write(_written(problem, b"connection: close\r\n"))
         self.transport.write_eof()
         _ = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+
+def _written(problem: Problem, more: bytes = b"") -> bytes:
+    """A problem as it goes over the wire, with further headers."""
+    body = problem.body()
+    told = {"content-type": problems.MEDIA_TYPE, **problem.headers, **HEADERS}
+    headers = b"".join(f"{name.lower()}: {value}\r\n".encode() for name, value in told.items())
+    length = b"content-length: %d\r\n" % len(body)
+    return STATUS_LINE[problem.status] + headers + length + more + b"\r\n" + body
+
+
+_BUSY = _written(problems.unavailable())
+_FIRST_LINE = re.compile(rb"(GET|POST|PUT|PATCH|DELETE) ([!-~]+) HTTP/1\.1\r\n")
+_LENGTH = re.compile(rb"\ncontent-length: ?([0-9]{1,9})\r\n")
+# What makes more of a request than a head and so many bytes.
+_MORE = re.compile(
+    rb"\n(?:transfer-encoding|expect|upgrade)[ \t]*:|\nconnection[ \t]*:(?! ?keep-alive\r)"
+)
+_BESIDE = frozenset(path.encode() for path in BESIDE_PATHS)
+
+
+def _method_of_one(data: bytes) -> str | None:
+    """The method, where this is one whole request of the plainest kind and nothing beyond it. Whatever
+    is not is read as it always is, and may be refused later."""
+    line = _FIRST_LINE.match(data)
+    end = data.find(b"\r\n\r\n")
+    if line is None or end < 0 or line[2].partition(b"?")[0] in _BESIDE:
+        return None
+    head = data[: end + 2].lower()
+    if head.count(b"\n") != head.count(b"\r\n") or _MORE.search(head):
+        return None
+    lengths = head.count(b"content-length")
+    length = _LENGTH.search(head)
+    said = 0 if lengths == 0 else int(length[1]) if lengths == 1 and length is not None else None
+    return line[1].decode() if said == len(data) - end - 4 else None

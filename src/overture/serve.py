@@ -374,11 +374,15 @@ async def _answer(
             push=push,
             lab=trials(),
         )
+
+        def room() -> int:
+            return orders.surface.requests_at_once - under_way.requests
+
         server = Server(
             uvicorn.Config(
                 front(app.faces(api_app(context), web_app(site)), orders.surface, under_way),
                 interface="asgi3",
-                http=protocol_with(orders.connections_max),
+                http=protocol_with(orders.connections_max, room),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -59,6 +59,8 @@ REPLAN_SECONDS = 60.0
 ATTEMPTS = 8
 # How long a connection is waited for before it is asked for again.
 ASK_SECONDS = 0.25
+# How long one waits for a connection in all.
+TURN_SECONDS = 5.0
 
 
 class Conflict(Exception):
@@ -113,8 +115,15 @@ def _traced(around: Around) -> type[_Connection]:
 class Database:
     """A pool of connections. Made by `open`, ended by `close`."""
 
-    def __init__(self, pool: AsyncConnectionPool[_Connection], url: str) -> None:
+    def __init__(
+        self, pool: AsyncConnectionPool[_Connection], url: str, connections: int = 10
+    ) -> None:
         self._pool = pool
+        # Whoever waits for a connection waits here, in the order in which they came: the pool is asked
+        # again and again, and each time from the end of its queue.
+        self._turns = asyncio.Semaphore(connections)
+        # Of those who waited so, in the pool's own words.
+        self._waits = Counter[str]()
         # For connections that are not of the pool.
         self.url = url
         # Called after every commit of a transaction that `writing` made.
@@ -144,7 +153,7 @@ class Database:
             open=False,
         )
         await pool.open()
-        db = cls(pool, url)
+        db = cls(pool, url, connections)
         try:
             async with db._connection(30):
                 return db
@@ -156,8 +165,10 @@ class Database:
         await self._pool.close()
 
     def stats(self) -> Mapping[str, int]:
-        """What the pool counts of itself, as psycopg_pool names it."""
-        return self._pool.get_stats()
+        """What the pool counts of itself, as psycopg_pool names it; with who waited for a turn."""
+        counted = Counter(self._pool.get_stats())
+        counted.update(self._waits)
+        return counted
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[Tx]:
@@ -173,6 +184,8 @@ class Database:
         try:
             async with self._connection() as connection:
                 return await work(connection)
+        except PoolTimeout as problem:
+            raise Unavailable from problem
         except LOST:
             async with self.read() as connection:
                 return await work(connection)
@@ -216,32 +229,53 @@ class Database:
         raise AssertionError("the last attempt returns or raises")
 
     @asynccontextmanager
-    async def _connection(self, seconds: float = 5) -> AsyncGenerator[_Connection]:
-        """A connection of the pool's. Raises PoolTimeout when there is none within `seconds`.
-
-        It is asked for again and again: the pool tries to connect when it is asked, so that someone
-        who only waited would not notice that the server is back.
-        """
+    async def _connection(self, seconds: float | None = None) -> AsyncGenerator[_Connection]:
+        """A connection of the pool's. Raises PoolTimeout when there is none within `seconds`."""
+        seconds = TURN_SECONDS if seconds is None else seconds
         until = asyncio.get_running_loop().time() + seconds
+        await self._turn(seconds)
+        try:
+            connection = await self._taken(until)
+            try:
+                async with connection:
+                    if connection.plans_are_due(asyncio.get_running_loop().time()):
+                        await connection.execute("discard plans")
+                    yield connection
+            except psycopg.Error:
+                # What follows a failure in a pipeline is skipped, but psycopg may believe it prepared:
+                # on this connection such a statement would fail for good.
+                await connection.close()
+                raise
+            finally:
+                await self._pool.putconn(connection)
+        finally:
+            self._turns.release()
+
+    async def _turn(self, seconds: float) -> None:
+        if not self._turns.locked():
+            await self._turns.acquire()
+            return
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self._waits["requests_queued"] += 1
+        try:
+            async with asyncio.timeout(seconds):
+                await self._turns.acquire()
+        except TimeoutError:
+            self._waits["requests_errors"] += 1
+            raise PoolTimeout(f"no turn came within {seconds} s") from None
+        finally:
+            self._waits["requests_wait_ms"] += round(1000 * (loop.time() - began))
+
+    async def _taken(self, until: float) -> _Connection:
+        """Asks the pool again and again: it tries to connect when it is asked, so that someone who only
+        waited would not notice that the server is back."""
         while True:
             try:
-                connection = await self._pool.getconn(ASK_SECONDS)
-                break
+                return await self._pool.getconn(ASK_SECONDS)
             except PoolTimeout:
                 if asyncio.get_running_loop().time() >= until:
                     raise
-        try:
-            async with connection:
-                if connection.plans_are_due(asyncio.get_running_loop().time()):
-                    await connection.execute("discard plans")
-                yield connection
-        except psycopg.Error:
-            # What follows a failure in a pipeline is skipped, but psycopg may believe it prepared:
-            # on this connection such a statement would fail for good.
-            await connection.close()
-            raise
-        finally:
-            await self._pool.putconn(connection)
 
 
 # Met by chance of timing: the same work on fresh facts will do. A broken unique key is such a case
