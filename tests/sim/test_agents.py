@@ -12,8 +12,8 @@ from overture.core.credits import Kind
 from overture.core.policy import Policy
 from overture.sim import figures
 from overture.sim.by_columns import ByColumns
-from overture.sim.columns import Terms
-from overture.sim.deeds import Decided, Fate
+from overture.sim.columns import Small, Terms
+from overture.sim.deeds import Decided, Fate, Letters
 from overture.sim.figures import Run
 from overture.sim.knobs import Knobs
 from overture.sim.people import SPAMMER
@@ -99,9 +99,9 @@ def test_between_them_the_presets_and_their_opposites_meet_every_fate() -> None:
 
 def test_a_planted_difference_in_a_decision_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     by_core = Kept(strict(SEED), on_core=True)
-    original = ByColumns._without_price
+    original = ByColumns._without_price  # pyright: ignore[reportPrivateUsage]
 
-    def lenient(self, letters):
+    def lenient(self: ByColumns, letters: Letters) -> Small:
         fates = original(self, letters)
         fates[fates == Fate.OPEN_PROFILE_LIMIT] = Fate.FREE
         return fates
@@ -115,7 +115,7 @@ def test_a_planted_difference_in_a_decision_is_found(monkeypatch: pytest.MonkeyP
 
 
 @cache
-def lived(rules: str, members: int = 2500) -> tuple[Run, Tally]:
+def lived(rules: str, members: int = 1500) -> tuple[Run, Tally]:
     """A town under the seed's rules, or under them with one thing changed."""
     made = CHANGED[rules]()
     knobs = Knobs(spammer_share=0.02, colluder_share=0.03, campaign_months=3, warm_up_months=2)
