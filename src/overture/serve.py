@@ -36,7 +36,7 @@ from overture.handover import Host, host_of
 from overture.housekeeping import Keeping, keep_house, keeping_of
 from overture.identity import Client, client_of
 from overture.logs import log_to_stderr
-from overture.settings import Settings
+from overture.settings import Settings, carried, carried_back
 from overture.store import archive, embedded
 from overture.worker import NO_REPLY_ADDRESS, Means, means_of
 
@@ -70,6 +70,7 @@ class Orders:
     work: bool
     surface: Surface
     connections_max: int
+    settings: dict[str, Any]
     drain_seconds: int = 0
     mail_listener: int | None = None
     metrics_listener: int | None = None
@@ -153,6 +154,7 @@ def serve(settings: Settings, announce: Callable[[str], None] = one_line) -> Non
                 work=settings.jobs,
                 surface=surface,
                 connections_max=_connections_max(settings.connections_max),
+                settings=carried(settings),
                 drain_seconds=settings.drain_seconds,
                 # One process takes mail in: it comes in no such numbers.
                 mail_listener=mail_listener.fileno() if mail_listener and not number else None,
@@ -313,7 +315,7 @@ async def _answer(
     # Imported late: a parent, which answers nothing, does without them.
     import uvicorn  # noqa: PLC0415
 
-    from overture import monitoring  # noqa: PLC0415
+    from overture import doctor, monitoring  # noqa: PLC0415
     from overture.api.app import api_app  # noqa: PLC0415
     from overture.api.context import make_context  # noqa: PLC0415
     from overture.context import share  # noqa: PLC0415
@@ -373,6 +375,7 @@ async def _answer(
             embed_origins=orders.embed_origins,
             push=push,
             lab=trials(),
+            examine=partial(doctor.examine, carried_back(orders.settings), orders.url),
         )
 
         def room() -> int:

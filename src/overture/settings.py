@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+
+import msgspec
 
 from overture.core.replies import addresses
 
@@ -84,6 +87,15 @@ class Settings:
     reports_days: int
     audit_days: int
     mail_folder_days: int
+
+
+def carried(settings: Settings) -> dict[str, Any]:
+    """The settings as plain values, to be handed to another process."""
+    return msgspec.to_builtins(settings, enc_hook=str)
+
+
+def carried_back(values: Mapping[str, Any]) -> Settings:
+    return msgspec.convert(values, Settings, dec_hook=lambda kind, value: kind(value))
 
 
 class SettingProblem(ValueError):

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from overture.actions import passkeys
 from overture.actions.lanes import Lane
 from overture.context import Shared
+from overture.core.findings import Finding
 from overture.core.policy import Policy
 from overture.core.seals import Secret
 from overture.handover import Handovers, Host
@@ -88,6 +89,8 @@ class Site(Shared):
     push: Push | None = None
     # None where the extra is not there.
     lab: Lab | None = None
+    # Looks at all that the installation rests on, as `overture doctor` does; None where nobody can.
+    examine: Callable[[], Awaitable[Sequence[Finding]]] | None = None
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UPLOADS_AT_ONCE))
 
     @property
@@ -121,6 +124,7 @@ def make_site(
     embed_origins: Sequence[str] = (),
     push: Push | None = None,
     lab: Lab | None = None,
+    examine: Callable[[], Awaitable[Sequence[Finding]]] | None = None,
 ) -> Site:
     db = shared.db
 
@@ -144,6 +148,7 @@ def make_site(
         embed_origins=embed_origins,
         push=push if _is_secure(public_url) else None,
         lab=lab,
+        examine=examine,
     )
 
 

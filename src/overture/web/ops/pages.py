@@ -7,6 +7,7 @@ from overture.web.ops import (
     complaints,
     conversations,
     entry,
+    health,
     jobs,
     lab,
     ledger,
@@ -34,6 +35,7 @@ MODULES: tuple[ModuleType, ...] = (
     policy,
     lab,
     audit,
+    health,
 )
 
 # What the navigation shows: the sections that are there.
