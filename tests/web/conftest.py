@@ -20,6 +20,7 @@ from overture.api.context import make_context
 from overture.app import faces
 from overture.clock import TestClock
 from overture.context import share
+from overture.core.findings import Finding
 from overture.core.ids import MemberId
 from overture.front import Surface, front, hosts_of
 from overture.handover import Host
@@ -60,6 +61,10 @@ class Browser:
         """The page that an answer leads to."""
         assert answer.status_code == 303, (answer.status_code, text_of(answer))
         return await self.get(answer.headers["location"])
+
+
+async def _nothing_found() -> list[Finding]:
+    return []
 
 
 @dataclass
@@ -175,6 +180,7 @@ async def place_in(
             host=host,
             embed_origins=embed_origins,
             push=push,
+            examine=_nothing_found,
         )
         context = make_context(shared, requests_per_minute=0, writes_per_minute=0)
         surface = Surface(hosts=hosts_of((), PUBLIC_URL, "127.0.0.1"))

@@ -49,6 +49,7 @@ async def test_what_the_doctor_finds_is_shown_with_what_to_do(place: Place, otto
             fault("mail", "It does not answer.", "See the port."),
         ]
 
+    object.__setattr__(place.site, "examine", None)
     assert (await otto.get("/ops/health/examined")).status_code == 404
     object.__setattr__(place.site, "examine", examine)
     page = await otto.get("/ops/health/examined")
