@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -165,7 +165,7 @@ async def place_in(
     embed_origins: Sequence[str] = (),
     push: Push | None = None,
     public_url: str = PUBLIC_URL,
-) -> AsyncIterator[Place]:
+) -> AsyncGenerator[Place]:
     """The web app on this database; where payments are set up, Stripe can tell of them."""
     async with town_in(database_url) as town:
         await town.do(lambda tx: installation.set_test_clock(tx, SIGN_UP))
