@@ -7,6 +7,7 @@ from bench import (
     delivery,
     http,
     jobs,
+    overload,
     pages,
     reads,
     sends,
@@ -28,6 +29,7 @@ BENCHMARKS = {
     "unavailable": unavailable.main,
     "simulate": simulate.main,
     "console": console.main,
+    "overload": overload.main,
 }
 
 

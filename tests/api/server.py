@@ -11,7 +11,7 @@ from typing import TypeVar
 import uvicorn
 
 from overture.api.app import api_app
-from overture.front import Surface, front
+from overture.front import Surface, UnderWay, front
 from overture.protocol import protocol_with
 from tests.api.conftest import Site, site_in
 
@@ -24,6 +24,7 @@ def served(
     prepare: Callable[[Site], Awaitable[T]],
     *,
     connections_max: int = 10_000,
+    requests_at_once: int = 1000,
     **limits: int,
 ) -> Iterator[tuple[str, T]]:
     """The address of a server on this database, and what `prepare` made there before it began."""
@@ -33,10 +34,13 @@ def served(
         try:
             async with site_in(database_url, **limits) as site:
                 made.append(await prepare(site))
+                surface, under_way = Surface(requests_at_once=requests_at_once), UnderWay()
                 config = uvicorn.Config(
-                    front(api_app(site.context), Surface()),
+                    front(api_app(site.context), surface, under_way),
                     port=0,
-                    http=protocol_with(connections_max),
+                    http=protocol_with(
+                        connections_max, lambda: requests_at_once - under_way.requests
+                    ),
                     log_level="error",
                     lifespan="off",
                     ws="none",

@@ -226,8 +226,83 @@ def test_where_there_is_no_room_the_one_gives_way_that_says_nothing(databases):
 
         # All have begun something: who comes now is told so.
         busy.append(begin())
-        assert exchange(port, ask)[0] == 503
+        status, answer = exchange(port, ask)
+        assert status == 503
+        assert b"\r\nretry-after: 1\r\n" in answer
         for peer in busy:
             peer.sendall(b"{}")
             assert answer_on(peer)[0] == 422
     databases.drop(url)
+
+
+def test_where_too_many_are_under_way_others_are_told_when_to_come_back(databases, monkeypatch):
+    monkeypatch.setattr(protocol, "COME_BACK_SECONDS", 0.05)
+    url = databases.fresh()
+    ask = b"GET /api/v1/plans HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n"
+    ask %= OPERATOR_TOKEN.encode()
+    with served(url, nothing, requests_at_once=2) as (address, _), ExitStack() as peers:
+        port = int(address.rpartition(":")[2])
+
+        def connect() -> socket.socket:
+            return peers.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+
+        def answer_to(peer: socket.socket, request: bytes) -> tuple[int, bool]:
+            """The status, and whether it says when to come back."""
+            peer.sendall(request)
+            status, answer = answer_on(peer)
+            return status, b"\r\nretry-after: 1\r\n" in answer
+
+        busy = [connect(), connect()]
+        for peer in busy:
+            peer.sendall(POST + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+            assert answer_on(peer)[0] == 100
+
+        waits = connect()
+        # Plain or not, whole or in pieces, it is refused alike; and the connection is heard again.
+        first, _, rest = ask.partition(b"Host")
+        for request in (ask, ask.replace(b"Host: x", b"Host: x\r\nConnection: keep-alive")):
+            assert answer_to(waits, request) == (503, True)
+        waits.sendall(first)
+        assert answer_to(waits, b"Host" + rest) == (503, True)
+        # Whoever watches learns that the server lives.
+        assert answer_to(waits, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
+
+        for peer in busy:
+            assert answer_to(peer, b"{}")[0] == 422
+        assert answer_to(waits, ask)[0] == 200
+    databases.drop(url)
+
+
+PLAIN = b"POST /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@pytest.mark.parametrize(
+    ("sent", "method"),
+    [
+        (PLAIN, "POST"),
+        (PLAIN.replace(b"Host: x", b"Connection: keep-alive"), "POST"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET"),
+        # There is more of it, less of it, or another behind it.
+        (PLAIN[:-1], None),
+        (PLAIN + b"}", None),
+        (PLAIN + PLAIN, None),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n", None),
+        # Its length can be read in two ways, or is said otherwise.
+        (PLAIN.replace(b"Length: 2", b"Length: 2\r\nContent-Length: 3"), None),
+        (PLAIN.replace(b"Length: 2", b"Length : 2"), None),
+        (PLAIN.replace(b"Length: 2", b"Length: +2"), None),
+        (PLAIN.replace(b"Host: x\r\n", b"Host: x\n"), None),
+        (PLAIN.replace(b"Host: x", b"Transfer-Encoding: chunked"), None),
+        (PLAIN.replace(b"Host: x", b"expect: 100-continue"), None),
+        (PLAIN.replace(b"Host: x", b"Connection: close"), None),
+        # It is no such request.
+        (PLAIN.replace(b"HTTP/1.1", b"HTTP/1.0"), None),
+        (PLAIN.replace(b"POST", b"HEAD"), None),
+        (PLAIN.replace(b"/a?b", b"/a b"), None),
+        (PLAIN.replace(b"/a?b", b"/healthz?b"), None),
+        (b"\r\n" + PLAIN, None),
+        (b"", None),
+    ],
+)
+def test_only_a_plain_whole_request_is_refused_without_being_read(sent: bytes, method: str | None):
+    assert protocol._method_of_one(sent) == method

@@ -1,14 +1,15 @@
-"""Connections: their plans grow with the tables."""
+"""Connections: their plans grow with the tables, and whoever waits for one has a turn."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import pytest
 
 from overture.store import db as store
-from overture.store.db import Database, Tx, all_rows
+from overture.store.db import Database, Tx, Unavailable, all_rows
 from tests.cast import town_in
 
 FIND = """
@@ -78,3 +79,57 @@ def test_plans_are_made_anew_ever_more_seldom():
     dues = [use for use in range(1, 100) if connection.plans_are_due(1000.0)]
 
     assert dues == [8, 16, 32, 64]
+
+
+async def test_who_waits_for_a_connection_has_one_in_the_order_of_asking(database_url: str):
+    served: list[int] = []
+    db = await Database.open(database_url, connections=2)
+
+    async def asks(number: int) -> None:
+        async def takes_its_time(tx: Tx) -> None:
+            # Longer in all than the pool is asked once.
+            await tx.execute("select pg_sleep(0.05)")
+            served.append(number)
+
+        await db.reading(takes_its_time)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number in range(24):
+                group.create_task(asks(number))
+        stats = db.stats()
+    finally:
+        await db.close()
+
+    # Two are under way at a time, of which either may end first.
+    assert all(abs(place - number) <= 1 for place, number in enumerate(served)), served
+    assert stats["requests_queued"] >= 22
+    assert stats["requests_errors"] == 0
+
+
+async def test_who_has_no_turn_in_time_is_told_that_the_database_is_busy(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(store, "TURN_SECONDS", 0.2)
+    db = await Database.open(database_url, connections=2)
+    done = asyncio.Event()
+    begun = asyncio.Barrier(3)
+
+    async def holds(_: Tx) -> None:
+        await begun.wait()
+        await done.wait()
+
+    async def looks(tx: Tx) -> int:
+        ((one,),) = await all_rows(tx, "select 1")
+        return one
+
+    try:
+        holding = [asyncio.create_task(db.reading(holds)) for _ in range(2)]
+        await begun.wait()
+        with pytest.raises(Unavailable):
+            await db.reading(looks)
+        done.set()
+        await asyncio.gather(*holding)
+        assert await db.reading(looks) == 1
+    finally:
+        await db.close()
