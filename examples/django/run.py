@@ -1,6 +1,7 @@
 """Runs the example: an Overture with data of its own, and this site beside it.
 
-`python examples/django/run.py [--overture 8000] [--port 8100]`, after `make clients`.
+`python examples/django/run.py [--overture 8000] [--port 8100]`, after `make clients`. With
+`--beside URL` it is this site alone, beside an Overture that runs already and knows the same secrets.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -71,18 +72,20 @@ def host(overture: str, data: Path, known: dict[str, str], port: int = 0) -> Ite
     server = make_server("127.0.0.1", port, get_wsgi_application(), WSGIServer, _Quiet)
     address = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
     from people import overture as said
 
     try:
+        # Whoever is answered finds all of it done.
         _people()
         said.listen(f"{address}/overture/hook")
+        thread.start()
         yield address
     finally:
         said.overture().close()
-        server.shutdown()
+        if thread.is_alive():
+            server.shutdown()
+            thread.join()
         server.server_close()
-        thread.join()
 
 
 def _people() -> None:
@@ -105,15 +108,36 @@ def _people() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--overture", type=int, default=8000)
-    parser.add_argument("--port", type=int, default=8100)
+    parser.add_argument("--beside", metavar="URL")
+    parser.add_argument("--port", type=int, default=int(os.environ.get("HOST_PORT", "8100")))
     asked = parser.parse_args()
     # As by Ctrl-C: both are ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if asked.beside:
+        _beside(asked.beside, asked.port)
+    else:
+        _both(asked.overture, asked.port)
+
+
+def _beside(overture: str, port: int) -> None:
+    known = {name: os.environ.get(name, "") for name in secrets_of_one_run()}
+    if missing := [name for name, secret in known.items() if not secret]:
+        sys.exit(f"Set {' and '.join(missing)} to what that Overture was started with.")
+    with (
+        suppress(KeyboardInterrupt),
+        tempfile.TemporaryDirectory() as folder,
+        host(overture, Path(folder), known, port) as site,
+    ):
+        _tell(site)
+        threading.Event().wait()
+
+
+def _both(overture: int, port: int) -> None:
     known = secrets_of_one_run()
     with tempfile.TemporaryDirectory() as folder:
-        serve = [sys.executable, "-m", "overture", "serve", "--port", str(asked.overture)]
+        serve = [sys.executable, "-m", "overture", "serve", "--port", str(overture)]
         server = subprocess.Popen(
-            [*serve, "--data", f"{folder}/overture", *options(asked.port)],
+            [*serve, "--data", f"{folder}/overture", *options(port)],
             env=os.environ | known,
             stdout=subprocess.PIPE,
             text=True,
@@ -124,16 +148,21 @@ def main() -> None:
             if not line:
                 sys.exit("Overture did not start; the lines above say why.")
             address = line.rpartition(" ")[2].strip()
-            with host(address, Path(folder), known, asked.port) as site:
-                print(
-                    f"The example host answers at {site}: sign in as ada, bo or chidi, “{PASSWORD}”."
-                )
+            with host(address, Path(folder), known, port) as site:
+                _tell(site)
                 server.wait()
         except KeyboardInterrupt:
             pass
         finally:
             server.terminate()
             server.wait(timeout=20)
+
+
+def _tell(site: str) -> None:
+    print(
+        f"The example host answers at {site}: sign in as ada, bo or chidi, “{PASSWORD}”.",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -57,7 +57,13 @@ def blocks(page: Path) -> list[Block]:
 
 
 def run(
-    page: Sequence[Block], folder: Path, environment: dict[str, str], *, port: int, before: str = ""
+    page: Sequence[Block],
+    folder: Path,
+    environment: dict[str, str],
+    *,
+    port: int,
+    host: int = 8100,
+    before: str = "",
 ) -> list[tuple[Block, str, str]]:
     """Runs the shell blocks of a page in one bash, which ends at the first that fails.
 
@@ -74,8 +80,10 @@ def run(
             *(f"printf '\\n{_MARK} {number}\\n'\n{each.text}" for number, each in enumerate(shell)),
         ]
     )
+    for shown, given in ((8000, port), (8100, host)):
+        script = script.replace(f"127.0.0.1:{shown}", f"127.0.0.1:{given}")
     done = subprocess.run(
-        ["bash", "-c", script.replace("127.0.0.1:8000", f"127.0.0.1:{port}")],
+        ["bash", "-c", script],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -85,7 +93,9 @@ def run(
         check=False,
     )
     # A server in the background says so once it answers, whenever that is.
-    spoken = re.sub(r"^Overture answers at .*\n", "", done.stdout, flags=re.MULTILINE)
+    spoken = re.sub(
+        r"^(?:Overture|The example host) answers at .*\n", "", done.stdout, flags=re.MULTILINE
+    )
     printed = re.split(rf"^{_MARK} \d+\n", spoken, flags=re.MULTILINE)[1:]
     last = shell[len(printed) - 1] if printed else page[0]
     assert done.returncode == 0, (

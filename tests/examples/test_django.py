@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ import httpx
 import pytest
 
 from tests.databases import Databases
-from tests.running import serving
+from tests.running import environment, serving
 
 RUN = Path(__file__).parents[2] / "examples" / "django" / "run.py"
 
@@ -136,6 +138,20 @@ def test_only_what_overture_signed_is_taken_and_once(site: Site, python_client: 
     assert [httpx.post(hook, content=body, headers=mine).status_code for _ in "ab"] == [204, 204]
     with site.person("ada") as ada:
         assert ada.get("/").text.count("inmail.planted") == 1
+
+
+def test_beside_an_overture_it_wants_to_know_the_same_secrets():
+    # With them it runs in the tutorial.
+    started = subprocess.run(
+        [sys.executable, RUN, "--beside", "http://127.0.0.1:9"],
+        env=environment(OVERTURE_OPERATOR_TOKEN="a-token"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert started.returncode == 1
+    assert started.stderr.startswith("Set OVERTURE_HANDOVER_SECRET to what")
 
 
 def test_nobody_is_signed_in_by_asking(site: Site):
