@@ -33,7 +33,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def network(databases: Databases) -> Iterator[Network]:
     """One for all tests: each makes members of its own."""
-    with served(databases.fresh()) as made:
+    with served(databases.fresh(), "--webhook-allow-hosts", "127.0.0.1") as made:
         yield made
 
 

@@ -97,6 +97,70 @@ async def test_as_one_types_only_the_list_comes(otto: Browser, ada: Browser):
     assert known(ada) in patches
 
 
+async def test_lists_come_anew_by_themselves_where_they_begin(
+    place: Place, otto: Browser, ada: Browser
+):
+    bert = await place.member("bert", **CAREER)
+    await letter(place, ada, bert)
+    for path, piece in (
+        ("/ops/members", "#found"),
+        ("/ops/members?show=suspended", "#found"),
+        (f"/ops/members/{ada.id}", "#member"),
+        (f"/ops/ledger/{ada.id}", "#held"),
+        ("/ops/conversations?member=ada", "#rows"),
+        ("/ops/audit?of=all", "#rows"),
+        ("/ops/reports/suspicions", "#rows"),
+        ("/ops/webhooks", "#rows"),
+    ):
+        anew = await otto.get(path, live="anew")
+        assert anew.text.startswith(f'<template data-at="{piece}"'), path
+
+    again = 'data-again="10"'
+    for path in (
+        "/ops/members",
+        f"/ops/members/{ada.id}",
+        f"/ops/ledger/{ada.id}",
+        "/ops/conversations?member=ada",
+    ):
+        assert again in (await otto.get(path)).text, path
+    # What was sought stays as it was found.
+    assert again not in (await otto.get("/ops/members?q=ada")).text
+    assert again not in (await otto.get("/ops/members?q=", live="suggest")).text
+
+
+async def test_addresses_are_masked_and_shown_in_whole_for_a_reason(
+    place: Place, otto: Browser, ada: Browser
+):
+    address = f"{ada.id}@overture.example"
+    page, url = f"/ops/members/{ada.id}", f"/ops/members/{ada.id}/address"
+    # As the host tells of them.
+    elsewhere = "update members set email = 'elsewhere@overture.example' where id = %s"
+    await place.town.do(lambda tx: tx.execute(elsewhere, (ada.id,)))
+
+    for path in (page, "/ops/members", "/ops/members?q=ada"):
+        shown = await otto.get(path)
+        assert "…@overture.example" in text_of(shown), path
+        assert address not in shown.text
+        assert "elsewhere@" not in shown.text
+    refused = await otto.post(url, {"reason": " "})
+    assert refused.status_code == 422
+    assert 'role="alert"' in refused.text
+    assert address not in refused.text
+    assert await audited(place, "address.shown") == []
+
+    shown = text_of(await otto.post(url, {"reason": "They ask by telephone."}))
+    assert address in shown
+    assert "elsewhere@overture.example" in shown
+    (noted,) = await audited(place, "address.shown")
+    assert (noted["actor"], noted["member"]) == (f"operator:{otto.id}", ada.id)
+    assert "They ask by telephone." in noted["detail"]
+    assert address not in noted["detail"]
+    assert address not in (await otto.get(page)).text
+    assert (
+        await otto.post(f"/ops/members/{ids.new()}/address", {"reason": "Why"})
+    ).status_code == 404
+
+
 # As the rules see them ----------------------------------------------------------------------------
 
 
@@ -109,7 +173,6 @@ async def test_a_member_is_seen_as_the_rules_see_them(place: Place, otto: Browse
     assert "4 of at most" in page
     assert "1 of 30 letters to strangers within 24 hours" in page
     assert "Takes InMail yes" in page
-    assert f"{ada.id}@overture.example" in page
 
 
 @pytest.mark.usefixtures("ada")

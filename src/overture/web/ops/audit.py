@@ -15,7 +15,7 @@ from overture.store import audit as store
 from overture.store.audit import Entry, Wanted
 from overture.web.ops.people import Named, member_asked, named
 from overture.web.ops.sections import Section
-from overture.web.visit import Answer, Page, Visit, Who, page
+from overture.web.visit import ANEW, Answer, Page, Visit, Who, page
 
 SECTION = Section("audit", icon="scroll-text", label=Sentence("Audit log"))
 
@@ -47,8 +47,9 @@ async def audit(visit: Visit) -> Answer:
         "asked": asked,
         "kinds": await store.actions(visit.tx),
         "unknown": unknown,
+        "again": "cursor" not in visit.query,
     }
-    return Page("ops/audit.html", values)
+    return Page("ops/audit.html", values, parts={ANEW: "ops/patches/audit.html"})
 
 
 @page("/ops/audit/verify", who=Who.OPERATOR, transaction=False)

@@ -15,7 +15,7 @@ from overture.store import console, reports
 from overture.store.console import Line
 from overture.web.ops.people import member_asked, named
 from overture.web.ops.sections import Section, actor
-from overture.web.visit import Absent, Answer, No, Page, Visit, Who, act, page
+from overture.web.visit import ANEW, Absent, Answer, No, Page, Visit, Who, act, page
 
 SECTION = Section("conversations", icon="messages-square", label=Sentence("Conversations"))
 
@@ -33,6 +33,7 @@ async def conversations(visit: Visit) -> Answer:
         "m": None,
         "rows": (),
         "next": None,
+        "again": "cursor" not in visit.query,
     }
     if member is not None:
         cursor = visit.query.get("cursor") or None
@@ -42,7 +43,7 @@ async def conversations(visit: Visit) -> Answer:
         if found.next:
             asked = {"member": member, "cursor": found.next}
             values["next"] = f"/ops/conversations?{urlencode(asked)}"
-    return Page("ops/conversations.html", values)
+    return Page("ops/conversations.html", values, parts={ANEW: "ops/patches/conversations.html"})
 
 
 @page("/ops/conversations/{member:uuid}/{id:uuid}", who=Who.OPERATOR)

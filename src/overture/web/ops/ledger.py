@@ -20,7 +20,7 @@ from overture.store.db import Tx
 from overture.web import statements as sentences
 from overture.web.ops.people import member_asked, named
 from overture.web.ops.sections import Section
-from overture.web.visit import Absent, Answer, Go, No, Page, Visit, Who, page
+from overture.web.visit import ANEW, Absent, Answer, Go, No, Page, Visit, Who, page
 
 SECTION = Section("ledger", icon="book-open-check", label=Sentence("Ledger"))
 
@@ -66,6 +66,7 @@ async def account(visit: Visit) -> Answer:
         "rows": (),
         "next": None,
         "first": None,
+        "again": "cursor" not in visit.query,
     }
     if pool is not None:
         cursor = visit.query.get("cursor") or None
@@ -87,7 +88,7 @@ async def account(visit: Visit) -> Answer:
         asked = {"pool": pool, "show": show.value}
         values["next"] = lines.next and _url(found.id, asked | {"cursor": lines.next})
         values["first"] = _url(found.id, asked) if cursor else None
-    return Page("ops/ledger_account.html", values)
+    return Page("ops/ledger_account.html", values, parts={ANEW: "ops/patches/ledger.html"})
 
 
 @page("/ops/ledger/{member:uuid}/verify", who=Who.OPERATOR)

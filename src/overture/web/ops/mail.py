@@ -8,15 +8,16 @@ from urllib.parse import urlencode
 
 from overture import ids
 from overture.actions import mailings
+from overture.actions.mailings import Addresses
 from overture.core import text
 from overture.core.ids import MemberId
 from overture.core.refusals import Refusal
 from overture.core.text import Sentence
 from overture.store import jobs, mail_counts, mailboxes
 from overture.store.mail_counts import Came, Count
-from overture.store.mailboxes import Failing, Mailbox
+from overture.store.mailboxes import Failing
 from overture.web.ops.jobs import queue_of
-from overture.web.ops.people import Named, named
+from overture.web.ops.people import Named, masked, named
 from overture.web.ops.sections import Section, actor
 from overture.web.visit import ANEW, Absent, Answer, Page, Visit, Who, act, page
 
@@ -53,8 +54,8 @@ async def show_address(visit: Visit) -> Answer:
         now=visit.now,
     )
     match shown:
-        case Mailbox():
-            return await _mail(visit, shown={member: shown.address})
+        case Addresses():
+            return await _mail(visit, shown={member: shown.mail or ""})
         case Refusal():
             raise Absent
         case _:
@@ -103,12 +104,6 @@ async def _rows(visit: Visit, found: Sequence[Failing], shown: Mapping[MemberId,
         Row(each, names[each.member], shown.get(each.member) or masked(each.address))
         for each in found
     ]
-
-
-def masked(address: str) -> str:
-    """What tells the mail server, and not whose it is: a…@example.org"""
-    local, _, domain = address.rpartition("@")
-    return f"{local[:1]}…@{domain}"
 
 
 def _said(visit: Visit) -> Mapping[Came, str]:

@@ -2,29 +2,31 @@
 reinstated, and their credits adjusted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from overture import ids
-from overture.actions import conversations, credits, decisions, statements, subscriptions
+from overture.actions import conversations, credits, decisions, mailings, statements, subscriptions
 from overture.actions.credits import Adjusted
 from overture.actions.decisions import Act
+from overture.actions.mailings import Addresses
 from overture.clock import real_now
 from overture.core import pace, text
 from overture.core.contact import Contact
 from overture.core.decisions import STATEMENT_CHARS_MAX, Ground, Measure
 from overture.core.ids import DecisionId, MemberId
+from overture.core.refusals import Refusal
 from overture.core.text import BadText, Sentence
 from overture.store import console
 from overture.store import conversations as conversations_store
 from overture.store import decisions as decisions_store
 from overture.store.console import Dossier, Listed
 from overture.store.decisions import Decision
-from overture.web.ops.people import Named, member_asked, named
+from overture.web.ops.people import Named, masked, member_asked, named
 from overture.web.ops.sections import Section, actor
-from overture.web.visit import Absent, Answer, Done, Go, No, Page, Visit, Who, act, page
+from overture.web.visit import ANEW, Absent, Answer, Done, Go, No, Page, Visit, Who, act, page
 
 SECTION = Section("members", icon="users", label=Sentence("Members"))
 
@@ -67,7 +69,13 @@ async def members(visit: Visit) -> Answer:
         if found.next:
             asked = {"show": show, "cursor": found.next}
             values["next"] = f"/ops/members?{urlencode({k: v for k, v in asked.items() if v})}"
-    return Page("ops/members.html", values, parts={"suggest": "ops/patches/members.html"})
+    values["rows"] = [
+        replace(each, email=each.email and masked(each.email)) for each in values["rows"]
+    ]
+    # What comes as one types stays until one goes there.
+    values["again"] = not q and cursor is None and visit.live != "suggest"
+    patches = "ops/patches/members.html"
+    return Page("ops/members.html", values, parts={"suggest": patches, ANEW: patches})
 
 
 async def _found(visit: Visit, q: str) -> tuple[Sequence[Listed], bool]:
@@ -92,9 +100,41 @@ async def _found(visit: Visit, q: str) -> tuple[Sequence[Listed], bool]:
 
 @page("/ops/members/{member:uuid}", who=Who.OPERATOR)
 async def member(visit: Visit) -> Answer:
+    return await _member(visit)
+
+
+@act("/ops/members/{member:uuid}/address", who=Who.OPERATOR)
+async def show_address(visit: Visit) -> Answer:
+    """In whole, for a reason: it stands in the answer alone."""
+    shown = await mailings.show_address(
+        visit.tx,
+        visit.id("member", MemberId),
+        reason=visit.form.get("reason", ""),
+        actor=actor(visit),
+        audit_id=ids.new(),
+        now=visit.now,
+    )
+    match shown:
+        case Addresses():
+            return await _member(visit, shown=shown)
+        case Refusal():
+            raise Absent
+        case _:
+            return await _member(visit, errors=visit.errors(shown), status=422)
+
+
+async def _member(
+    visit: Visit,
+    *,
+    shown: Addresses | None = None,
+    errors: Mapping[str, str] | None = None,
+    status: int = 200,
+) -> Page:
     found = await _dossier(visit)
     values: dict[str, Any] = {
         "m": found,
+        "addresses": shown or _masked(found),
+        "shown": shown is not None,
         "premium": await subscriptions.premium(visit.tx, found.id, visit.now, visit.site.book),
         "plans": visit.site.book.at(visit.now).plans,
         "pace": await _pace(visit, found),
@@ -102,11 +142,19 @@ async def member(visit: Visit) -> Answer:
         "asked": {"other": visit.query.get("other", ""), "way": visit.query.get("way", "to")},
         "written": None,
         "unknown": False,
+        "form": visit.form,
+        "most": text.NOTE_CHARS_MAX,
+        "errors": errors or {},
     }
     if who := visit.query.get("other", "").strip():
         values["written"] = await _written(visit, found.id, who)
         values["unknown"] = values["written"] is None
-    return Page("ops/member.html", values)
+    return Page("ops/member.html", values, status, parts={ANEW: "ops/patches/member.html"})
+
+
+def _masked(found: Dossier) -> Addresses:
+    mail, signs_in_as = found.email, found.signs_in_as
+    return Addresses(mail and masked(mail), signs_in_as and masked(signs_in_as))
 
 
 async def _dossier(visit: Visit) -> Dossier:

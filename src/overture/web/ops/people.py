@@ -10,7 +10,7 @@ from overture.store.db import Tx
 
 UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-__all__ = ["Named", "member_asked", "named"]
+__all__ = ["Named", "masked", "member_asked", "named"]
 
 
 async def named(tx: Tx, members: Sequence[MemberId]) -> Mapping[MemberId, Named]:
@@ -24,3 +24,10 @@ async def member_asked(tx: Tx, who: str) -> MemberId | None:
         found = await console.named(tx, [MemberId(raw.lower())])
         return found[0].id if found else None
     return await console.called(tx, raw.lower())
+
+
+def masked(address: str) -> str:
+    """What tells the mail server, and not whose it is: a…@example.org. For a reason
+    `mailings.show_address` tells it in whole."""
+    local, _, domain = address.rpartition("@")
+    return f"{local[:1]}…@{domain}"

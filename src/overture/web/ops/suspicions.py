@@ -21,7 +21,7 @@ from overture.store.suspicions import Suspicion
 from overture.web.ops.people import Named, named
 from overture.web.ops.reports import acting, chosen, must_show_factor, said_measures
 from overture.web.ops.sections import actor
-from overture.web.visit import Absent, Answer, Done, Page, Visit, Who, act, page
+from overture.web.visit import ANEW, Absent, Answer, Done, Page, Visit, Who, act, page
 from overture.words import Words
 
 URL = "/ops/reports/suspicions"
@@ -69,8 +69,9 @@ async def suspicions(visit: Visit) -> Answer:
         "kind": kind,
         "next": found.next and f"{URL}?{urlencode({k: v for k, v in after.items() if v})}",
         "waiting": await decisions_store.waiting(visit.tx),
+        "again": "cursor" not in visit.query,
     }
-    return Page("ops/suspicions.html", values)
+    return Page("ops/suspicions.html", values, parts={ANEW: "ops/patches/suspicions.html"})
 
 
 @page(ONE, who=Who.OPERATOR)

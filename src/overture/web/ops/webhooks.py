@@ -37,8 +37,9 @@ async def webhooks(visit: Visit) -> Answer:
     values = {
         "rows": found.items,
         "next": found.next and f"/ops/webhooks?{urlencode({'cursor': found.next})}",
+        "again": "cursor" not in visit.query,
     }
-    return Page("ops/webhooks.html", values)
+    return Page("ops/webhooks.html", values, parts={ANEW: "ops/patches/webhooks.html"})
 
 
 @page(ONE, who=Who.OPERATOR)
