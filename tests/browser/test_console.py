@@ -118,7 +118,8 @@ def test_an_operator_opens_a_conversation_for_a_reason(network: Network, at_work
 
 
 def test_the_console_is_accessible_in_both_themes_and_widths(network: Network, at_work: Person):
-    ada = network.member("Adaline", premium=CAREER)
+    # With two pools, each of whose tables is a place of its own.
+    ada = network.member("Adaline", premium=CAREER, recruiter="recruiter_lite")
     page = at_work.page
     found: list[str] = []
     paths = [
