@@ -31,9 +31,11 @@ CAREER = "premium_career"
 
 @pytest.fixture(scope="module")
 def desk(network: Network, chromium: Browser) -> Iterator[Person]:
-    """An operator with an app, in the console: the same in every test."""
+    """An operator with an app, in the console: the same in every test, which need not wait for what
+    comes anew by itself."""
     member = network.member("Otto")
     seated = person(chromium, network.address, member, network.session(member))
+    seated.page.clock.install()
     network.do(lambda tx: two_steps.set_code_app(tx, member.id, SECRET, used=0))
     enters(network, member)
     yield seated
@@ -93,6 +95,9 @@ def endpoint_at(network: Network, url: str) -> EndpointId:
     return made
 
 
+_DELIVERIES = "select count(*) from webhook_deliveries where endpoint_id = %s"
+
+
 def factor_grows_stale(network: Network, member: Member) -> None:
     query = "update sessions set factor_at = factor_at - interval '11 minutes' where member_id = %s"
     network.do(lambda tx: tx.execute(query, (member.id,)))
@@ -105,7 +110,9 @@ def test_an_endpoint_is_tested_told_again_and_given_a_new_secret(network: Networ
         otto.link(receiver.url).click()
         otto.button("Send a test").click()
         otto.sees("A test is on its way.")
+        comes(page, lambda: network.count(_DELIVERIES, endpoint) == 1)
         # How it went comes by itself.
+        page.clock.run_for(6_000)
         delivered = page.get_by_role("row").filter(has_text="webhook.test")
         expect(delivered).to_contain_text("Delivered")
         delivered.get_by_role("button", name="Deliver it again").click()
@@ -197,9 +204,7 @@ def test_everything_is_examined(otto: Person):
 
 def test_lists_come_anew_by_themselves_but_not_over_what_is_sought(network: Network, otto: Person):
     ada = network.member("Adelgunde", premium=CAREER)
-    page = otto.context.new_page()
-    page.clock.install()
-    page.goto(otto.address + "/ops/members")
+    page = otto.opens("/ops/members")
     expect(page.get_by_role("link", name=ada.name)).to_be_visible()
 
     bob = network.member("Bertolt")
@@ -213,4 +218,3 @@ def test_lists_come_anew_by_themselves_but_not_over_what_is_sought(network: Netw
     page.wait_for_load_state("networkidle")
     expect(page.get_by_role("link", name=bob.name)).to_have_count(0)
     expect(page.get_by_role("link", name=ada.name)).to_be_visible()
-    page.close()
