@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Request, expect
 from pyotp.totp import TOTP
 
 from overture import ids
@@ -214,7 +214,11 @@ def test_lists_come_anew_by_themselves_but_not_over_what_is_sought(network: Netw
     page.get_by_role("searchbox").press_sequentially(ada.name)
     page.clock.run_for(1_000)
     expect(page.get_by_role("link", name=bob.name)).to_have_count(0)
+    anew: list[Request] = []
+    page.on("request", lambda each: each.headers.get("x-live") == "anew" and anew.append(each))
     page.clock.run_for(11_000)
-    page.wait_for_load_state("networkidle")
+    # Whatever was asked for by now would be known once this has come.
+    page.evaluate("fetch('/healthz').then((answer) => answer.text())")
+    assert not anew
     expect(page.get_by_role("link", name=bob.name)).to_have_count(0)
     expect(page.get_by_role("link", name=ada.name)).to_be_visible()
