@@ -237,6 +237,7 @@ def web_asks(t: Things) -> dict[str, Ask]:
         "POST /ops/members/{member:uuid}/credits": replace(
             one, body={"pool": "premium", "credits": "1", "reason": "A test"}
         ),
+        "POST /ops/members/{member:uuid}/address": replace(one, body={"reason": "Why"}),
         "GET /ops/ledger/{member:uuid}": one,
         "GET /ops/ledger/{member:uuid}/verify": one,
         "GET /ops/conversations": Ask(query=f"member={grace}"),
