@@ -25,6 +25,7 @@ from overture.app import faces
 from overture.clock import TestClock, real_now
 from overture.context import share
 from overture.core import seals
+from overture.core.findings import Finding
 from overture.core.ids import (
     ConversationId,
     FileId,
@@ -254,6 +255,7 @@ async def world_in(database_url: str, scheme: str = "http") -> AsyncGenerator[Wo
             secret=SECRET,
             host=Host("https://host.example", ("a secret that nobody knows, of 32 bytes",)),
             embed_origins=("https://host.example",),
+            examine=_nothing_found,
         )
         site = replace(made, push=push)
         surface = Surface(hosts=hosts_of((), public_url, "127.0.0.1"), https=site.https)
@@ -267,6 +269,10 @@ async def world_in(database_url: str, scheme: str = "http") -> AsyncGenerator[Wo
         await shared.hub.stop()
         await site.drain()
         await context.drain()
+
+
+async def _nothing_found() -> list[Finding]:
+    return []
 
 
 def _undo_everything(world: World) -> None:
