@@ -19,8 +19,8 @@ where they showed it some while ago: a link to such a page is none of `data-live
 `ops/_shell.html` and says `{% set section = "jobs" %}`. J and K go through what has `data-row`, Enter
 opens it; a field with `data-key="/"` is focused by that key, and U follows a link with `data-key="u"`.
 `<div id="jobs" data-again="10">` has the part ANEW of its page fetched every ten seconds while somebody
-looks; its patches put the piece in its place. That keeps no console open: only what a person does. Of a list
-only where it begins comes anew, and its rows alone: a table that was scrolled along stays so.
+looks; its patches put the piece in its place. That keeps no console open: only what a person does. Of
+a list only where it begins comes anew, and its rows alone: a table that was scrolled along stays so.
 """
 
 from collections.abc import Mapping
