@@ -1,4 +1,3 @@
-# pyright: basic
 """Restoring any moment: what was committed by then is there, what came later is not."""
 
 from __future__ import annotations

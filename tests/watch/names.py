@@ -1,4 +1,3 @@
-# pyright: basic
 """A server of names, for the records that a test wants to be found."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# pyright: basic
 """A proxy before a server, which does what proxies are set up to do, wrongly where a test wants it."""
 
 from __future__ import annotations

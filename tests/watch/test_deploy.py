@@ -1,4 +1,3 @@
-# pyright: basic
 """The files to deploy with: read by the programs that they are for, where those are here."""
 
 from __future__ import annotations

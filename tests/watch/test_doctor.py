@@ -1,4 +1,3 @@
-# pyright: basic
 """`overture doctor`, with the faults that it is there to find."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# pyright: basic
 """One server after the other, and nobody is turned away."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# pyright: basic
 """An upgrade while members write: the previous release's code goes on over the new schema.
 
 The previous release is the commit before the last migration was added, its code taken from the history.
