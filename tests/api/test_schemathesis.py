@@ -26,7 +26,7 @@ def filter_case(context, case):
 """
 
 # Nor which time zones there are, which plans a pool has, which instants lie ahead, which hosts can
-# be, which keys came before, or that two members are not the same.
+# be, which keys came before, what a policy's TOML may say, or that two members are not the same.
 CONFIG = """
 [[operations]]
 include-operation-id = [
@@ -35,6 +35,7 @@ include-operation-id = [
     "members_change_preferences",
     "network_upsert_pairs",
     "operator_members_issue_token",
+    "operator_policies_apply_policy",
     "operator_webhooks_change",
     "operator_webhooks_create",
     "operator_webhooks_replay_span",

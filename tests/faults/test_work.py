@@ -182,7 +182,7 @@ async def killed_everywhere(
         works(url, make, until)
         found = [*look(url, sent, kills), *await unsound(url)]
         wrong += [f"Killed {kills} times before step {steps}: {each}" for each in found]
-        databases.drop(url)
+        databases.take_back(url)
         if not kills or len(wrong) >= enough:
             return steps, wrong
         steps += stride

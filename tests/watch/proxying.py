@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 
 @contextmanager
@@ -22,10 +22,15 @@ def proxied(
     started = threading.Event()
     address: list[str] = []
 
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with _closing(writer):
+            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                await pass_on(reader, writer)
+
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            there, back = await asyncio.open_connection("127.0.0.1", port)
+        head = await reader.readuntil(b"\r\n\r\n")
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        async with _closing(back):
             lines = head.decode("latin-1").split("\r\n")[:-2]
             kept = [line for line in lines if not line.lower().startswith("connection:")]
             if host is not None:
@@ -36,21 +41,26 @@ def proxied(
             kept.append("Connection: close")
             back.write("\r\n".join([*kept, "", ""]).encode("latin-1"))
             upwards = asyncio.create_task(_pour(reader, back))
-            if holds:
-                writer.write(await there.read())
-            else:
-                await _pour(there, writer)
-            upwards.cancel()
-            back.close()
-        writer.close()
+            try:
+                if holds:
+                    writer.write(await there.read())
+                else:
+                    await _pour(there, writer)
+            finally:
+                upwards.cancel()
 
     async def serve() -> None:
-        server = await asyncio.start_server(pass_on, "127.0.0.1", 0)
+        server = await asyncio.start_server(take, "127.0.0.1", 0)
         address.append(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         started.set()
         async with server:
             with suppress(asyncio.CancelledError):
                 await server.serve_forever()
+        # Who is still being answered is let go of here, or their connections would outlive the loop.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in left:
+            each.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     running = loop.create_task(serve())
     thread = threading.Thread(target=lambda: loop.run_until_complete(running))
@@ -60,6 +70,16 @@ def proxied(
     loop.call_soon_threadsafe(running.cancel)
     thread.join()
     loop.close()
+
+
+@asynccontextmanager
+async def _closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 async def _pour(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

@@ -16,6 +16,8 @@ from overture.core.differences import Difference
 from overture.core.policy import DOCUMENT_CHARS_MAX, PolicyProblem, parse
 
 TAG = "Operator"
+# As JSON escapes a character in six bytes at most.
+BODY_BYTES_MAX = 6 * DOCUMENT_CHARS_MAX + 1024
 
 
 class PolicyState(StrEnum):
@@ -144,6 +146,7 @@ async def read_presets(call: Call) -> PolicyPresetsOut:
     tag=TAG,
     who=Who.OPERATOR,
     problems={409: ("policy_refused",)},
+    body_bytes_max=BODY_BYTES_MAX,
 )
 async def apply_policy(
     call: Call, query: PolicyQuery, body: PolicyIn
