@@ -28,9 +28,11 @@ shots: setup browser ## picture every page and state into shots/; ARGS="inbox" c
 browser: setup
 	@$(get_chromium)
 
-soak: setup ## play 10,000 lives of members and as many attacks on credits; RUNS= for another number
+soak: setup ## play 10,000 lives of members and as many attacks on credits, and call much more; RUNS=
 	OVERTURE_MACHINE_RUNS=$(or $(RUNS),10000) OVERTURE_ATTACKS=$(or $(RUNS),10000) \
-	  $(bin)/python -m pytest -o faulthandler_timeout=0 tests/actions/test_state_machine.py tests/attacks $(ARGS)
+	  OVERTURE_SCHEMATHESIS_EXAMPLES=200 \
+	  $(bin)/python -m pytest -o faulthandler_timeout=0 tests/actions/test_state_machine.py tests/attacks \
+	  tests/api/test_schemathesis.py $(ARGS)
 
 fuzz: setup ## look for bytes that break a parser, for MINUTES=5; ARGS="mail http" chooses
 	@$(pip) install --no-deps --only-binary :all: --require-hashes -r tests/fuzz/requirements.txt || { \
