@@ -100,6 +100,26 @@ def test_what_is_under_way_is_answered_before_it_ends(database_url, number, proc
 
 
 @pytest.mark.parametrize("processes", [1, 2])
+def test_who_came_before_it_ends_is_heard_although_the_request_comes_after(database_url, processes):
+    with (
+        serving("--database-url", database_url, "--processes", processes) as server,
+        socket.create_connection(("127.0.0.1", server.port)) as asks,
+        socket.create_connection(("127.0.0.1", server.port)) as says_nothing,
+    ):
+        # Connections are taken in their order.
+        assert httpx.get(f"{server.address}/healthz").status_code == 200
+        server.process.terminate()
+        wait_until(lambda: refuses(server))
+        asks.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+        answer = asks.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 200 "), answer
+        assert b"connection: close" in answer.lower()
+        assert says_nothing.recv(1) == b""
+        assert server.process.wait(timeout=5) == 0
+
+
+@pytest.mark.parametrize("processes", [1, 2])
 def test_it_ends_in_time_although_a_request_never_ends(database_url, processes):
     options = ("--database-url", database_url, "--processes", processes)
     with serving(*options) as server, unfinished_request(server):

@@ -30,6 +30,8 @@ from overture.front import BESIDE_PATHS, HEADERS
 BESIDE_BYTES_MAX = 64 * 1024
 # How long its line and headers may take.
 HEAD_SECONDS_MAX = 30.0
+# How long it may take once the server is to end, of who came and was not heard yet.
+LAST_HEAD_SECONDS = 1.0
 # How long a body may take; and a second more for so many bytes of it, which any network brings.
 BODY_SECONDS = 30.0
 BODY_BYTES_A_SECOND = 1024
@@ -95,6 +97,7 @@ class Protocol(HttpToolsProtocol):
         self._in_head = False
         self._in_body = False
         self._refused = False
+        self._ending = False
         self._head_timer: TimerHandle | None = None
         self._body_timer: TimerHandle | None = None
         self._take_timer: TimerHandle | None = None
@@ -148,6 +151,17 @@ class Protocol(HttpToolsProtocol):
         elif self._in_body and self._body_timer is None:
             self._await_body(BODY_SECONDS)
 
+    @override
+    def shutdown(self) -> None:
+        """Whoever came and was not heard yet is heard, and answered once: their request may be on its
+        way, and to close now would lose it."""
+        if self.cycle or self._refused:
+            super().shutdown()
+            return
+        self._ending = True
+        self._forget_timer()
+        self._await_head(LAST_HEAD_SECONDS)
+
     def _between_requests(self) -> bool:
         """Nothing of another request is there: neither what is worked on, nor a part of one."""
         if self._beside or self._in_head or self._in_body or self.pipeline:
@@ -166,6 +180,8 @@ class Protocol(HttpToolsProtocol):
         self._idle.pop(self, None)
         self._forget_timer()
         super().on_headers_complete()
+        if self._ending:
+            self.cycle.keep_alive = False
         self._in_body = True
         self._body_began, self._body_bytes = self.loop.time(), 0
 
@@ -202,8 +218,8 @@ class Protocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         self._refuse(problems.malformed("request", "This is no valid HTTP request."))
 
-    def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_SECONDS_MAX, self._give_up)
+    def _await_head(self, seconds: float = HEAD_SECONDS_MAX) -> None:
+        self._head_timer = self.loop.call_later(seconds, self._give_up)
 
     def _forget_timer(self) -> None:
         if self._head_timer is not None:

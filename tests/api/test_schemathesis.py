@@ -46,6 +46,11 @@ include-operation-id = [
     "premium_choose",
 ]
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409", "422"]
+
+# What is far too long is not read to its end.
+[[operations]]
+include-operation-id = "operator_policies_apply_policy"
+checks.negative_data_rejection.expected-statuses = ["4xx"]
 """
 
 
