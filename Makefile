@@ -15,8 +15,11 @@ demo: setup ## a small network to play with: PORT=, HOST=, DATA=folder, ARCHIVE=
 
 test: $(if $(ARGS),test-here,test-here test-browser) ## run the tests; ARGS="-k refund" or ARGS=tests/browser chooses some
 
+# Much of a test is waiting, for servers that start and for disks: one more at a time than there are cores.
+workers = $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4)))
+
 test-here: setup $(if $(findstring tests/browser,$(ARGS)),browser)
-	$(bin)/python -m pytest $(or $(ARGS),-n auto --maxprocesses 4 --dist worksteal)
+	$(bin)/python -m pytest $(or $(ARGS),-n $(workers) --dist worksteal)
 
 # In a process of their own: Playwright and pytest-asyncio each want to run the event loop.
 test-browser: setup browser
