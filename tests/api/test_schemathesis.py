@@ -14,7 +14,7 @@ from overture.api.operator_clock import move_clock
 from tests.api.conftest import OPERATOR_TOKEN, Site
 from tests.api.server import served
 
-# `make soak` makes 200 of each; one call also follows what another one gave, by links that are inferred.
+# `make soak` makes 200 of each. One call also follows what another one gave, by inferred links.
 EXAMPLES = int(os.environ.get("OVERTURE_SCHEMATHESIS_EXAMPLES", "12"))
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
