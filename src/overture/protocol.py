@@ -160,7 +160,7 @@ class Protocol(HttpToolsProtocol):
             return
         self._ending = True
         self._forget_timer()
-        self._await_head(LAST_HEAD_SECONDS)
+        self._await_head()
 
     def _between_requests(self) -> bool:
         """Nothing of another request is there: neither what is worked on, nor a part of one."""
@@ -218,7 +218,8 @@ class Protocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         self._refuse(problems.malformed("request", "This is no valid HTTP request."))
 
-    def _await_head(self, seconds: float = HEAD_SECONDS_MAX) -> None:
+    def _await_head(self) -> None:
+        seconds = LAST_HEAD_SECONDS if self._ending else HEAD_SECONDS_MAX
         self._head_timer = self.loop.call_later(seconds, self._give_up)
 
     def _forget_timer(self) -> None:

@@ -260,8 +260,11 @@ async def test_two_at_once_make_one_member(place: Place, there: Provider):
     browsers = [place.browser() for _ in range(3)]
     links = [await goes(each) for each in browsers]
 
-    await asyncio.gather(*(each.get(link) for each, link in zip(browsers, links, strict=True)))
+    answers = await asyncio.gather(
+        *(each.get(link) for each, link in zip(browsers, links, strict=True))
+    )
 
+    assert [each.status_code for each in answers] == [303] * 3, [text_of(e) for e in answers]
     assert len(await rows(place, "select from members")) == 1
     assert len(await rows(place, "select from sessions")) == 3
 
