@@ -116,16 +116,30 @@ async def second_step(visit: Visit) -> Answer:
 
 @act("/confirm/passkey/options", while_suspended=True)
 async def confirm_options(visit: Visit) -> Answer:
+    return await begin_proving(visit)
+
+
+@act("/confirm/passkey", transaction=False, while_suspended=True)
+async def confirm(visit: Visit) -> Answer:
+    then = local(visit.form.get("next", ""), "/settings/account")
+    done = await prove(visit)
+    if isinstance(done, Proven):
+        keep_session(visit, done.secret)
+        return Go(then)
+    return Done(then, notice=say(visit, done))
+
+
+async def begin_proving(visit: Visit) -> Answer:
+    """What the browser asks the device for, to show again who one is."""
     secret = ids.new_secret()
     options = await passkeys.begin_proving(visit.tx, site_of(visit), visit.viewer.id, secret)
     keep_ceremony(visit, secret)
     return told_options(options)
 
 
-@act("/confirm/passkey", transaction=False, while_suspended=True)
-async def confirm(visit: Visit) -> Answer:
-    now = await visit.site.instant()
-    site, then = site_of(visit), local(visit.form.get("next", ""), "/settings/account")
+async def prove(visit: Visit) -> Proven | Denied:
+    """What the device answered to that, which counts once."""
+    site, now = site_of(visit), await visit.site.instant()
     done = await visit.site.db.writing(
         lambda tx: passkeys.prove(
             tx,
@@ -139,10 +153,7 @@ async def confirm(visit: Visit) -> Answer:
         )
     )
     keep_ceremony(visit, "")
-    if isinstance(done, Proven):
-        keep_session(visit, done.secret)
-        return Go(then)
-    return Done(then, notice=say(visit, done))
+    return done
 
 
 # One's own --------------------------------------------------------------------------------------

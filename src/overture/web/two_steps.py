@@ -111,7 +111,12 @@ async def confirm_with_password(visit: Visit) -> Answer:
 
 @act("/confirm/code", transaction=False, while_suspended=True)
 async def confirm_with_code(visit: Visit) -> Answer:
-    done = await proving.by_code(
+    return await _confirmed(visit, await prove_by_code(visit), "code")
+
+
+async def prove_by_code(visit: Visit) -> Proven | Denied:
+    """The code of the member's app, as the form has it."""
+    return await proving.by_code(
         visit.site.db,
         visit.viewer.id,
         visit.form.get("code", ""),
@@ -120,7 +125,6 @@ async def confirm_with_code(visit: Visit) -> Answer:
         at=real_now(),
         now=await visit.site.instant(),
     )
-    return await _confirmed(visit, done, "code")
 
 
 async def _confirmed(visit: Visit, done: Proven | Denied, field: str) -> Answer:

@@ -3,20 +3,17 @@
 from urllib.parse import urlencode
 
 from overture import ids
-from overture.actions import operators, passkeys, proving, two_steps
+from overture.actions import operators, two_steps
 from overture.actions.proving import Proven
-from overture.clock import real_now
 from overture.store.db import Tx
-from overture.web.passkeys import site_of, told_options
+from overture.web.passkeys import begin_proving, prove
 from overture.web.sessions import (
-    ceremony,
-    fresh,
-    keep_ceremony,
     keep_session,
     local,
     say,
     status_of,
 )
+from overture.web.two_steps import prove_by_code
 from overture.web.visit import Answer, Done, Go, Page, Visit, Who, act, page
 
 _HOME = "/ops"
@@ -42,15 +39,7 @@ async def enter_at_once(visit: Visit) -> Answer:
 @act("/ops/enter/code", who=Who.OPERATOR_OUTSIDE, transaction=False)
 async def enter_with_code(visit: Visit) -> Answer:
     then = _then(visit.form.get("next", ""))
-    done = await proving.by_code(
-        visit.site.db,
-        visit.viewer.id,
-        visit.form.get("code", ""),
-        session=visit.viewer.session,
-        fresh=fresh(),
-        at=real_now(),
-        now=await visit.site.instant(),
-    )
+    done = await prove_by_code(visit)
     if isinstance(done, Proven):
         return await _shown(visit, done, then)
     error = say(visit, done)
@@ -61,29 +50,13 @@ async def enter_with_code(visit: Visit) -> Answer:
 
 @act("/ops/enter/passkey/options", who=Who.OPERATOR_OUTSIDE)
 async def passkey_options(visit: Visit) -> Answer:
-    secret = ids.new_secret()
-    options = await passkeys.begin_proving(visit.tx, site_of(visit), visit.viewer.id, secret)
-    keep_ceremony(visit, secret)
-    return told_options(options)
+    return await begin_proving(visit)
 
 
 @act("/ops/enter/passkey", who=Who.OPERATOR_OUTSIDE, transaction=False)
 async def enter_with_passkey(visit: Visit) -> Answer:
     then = _then(visit.form.get("next", ""))
-    site, now = site_of(visit), await visit.site.instant()
-    done = await visit.site.db.writing(
-        lambda tx: passkeys.prove(
-            tx,
-            site,
-            visit.viewer.id,
-            ceremony(visit),
-            visit.form.get("credential", ""),
-            session=visit.viewer.session,
-            fresh=fresh(),
-            now=now,
-        )
-    )
-    keep_ceremony(visit, "")
+    done = await prove(visit)
     if isinstance(done, Proven):
         return await _shown(visit, done, then)
     return Done(_url(then), notice=say(visit, done))
