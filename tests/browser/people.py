@@ -27,9 +27,11 @@ PATIENCE = 30_000
 WIDE = {"width": 1280, "height": 800}
 NARROW = {"width": 390, "height": 844}
 
-# How a request ends that was overtaken by a newer one, or by a navigation; and that of a script where
-# there is no JavaScript. What our own policy forbids is told on the console.
-_HARMLESS = ("net::ERR_ABORTED", "csp")
+# How a request ends that was overtaken by a newer one, or by a navigation; that of a script where there
+# is no JavaScript; and one made with no network, which a test alone takes away, and which may be told
+# when there is one again. What our own policy forbids is told on the console.
+_NO_NETWORK = "net::ERR_INTERNET_DISCONNECTED"
+_HARMLESS = ("net::ERR_ABORTED", "csp", _NO_NETWORK)
 _STATUS = re.compile(r"the server responded with a status of 4\d\d")
 
 
@@ -45,8 +47,6 @@ class Person:
     pages: list[Page] = field(default_factory=list)
     # With no network the browser complains of every request.
     offline: bool = False
-    # Without JavaScript a browser refuses to load any.
-    scripted: bool = True
     # Another site that they may come to.
     elsewhere: str = ""
 
@@ -107,14 +107,12 @@ class Person:
         if message.type not in ("error", "warning"):
             return
         # A refusal is answered with a status of 400 or more, which every browser notes.
-        if _STATUS.search(message.text) or self.offline:
+        if _STATUS.search(message.text) or self.offline or _NO_NETWORK in message.text:
             return
         self.faults.append(f"console: {message.text} ({message.location})")
 
     def _failed(self, request: Request) -> None:
         if self.offline or (request.failure or "").startswith(_HARMLESS):
-            return
-        if not self.scripted and request.failure == "csp":
             return
         self.faults.append(f"request failed: {request.method} {request.url} {request.failure}")
 
@@ -151,7 +149,6 @@ def person(
     if session:
         context.add_cookies([{"name": "session", "value": session, "url": address}])
     made = Person(context, context.new_page(), address, member)
-    made.scripted = settings.get("java_script_enabled", True)
     made.pages.append(made.page)
     made.watch()
     return made

@@ -80,11 +80,15 @@ async def offline(visit: Visit) -> Answer:
     return Page("offline.html", {"viewer": None})
 
 
+# The worker itself, and what members' pages do not load.
+_NOT_KEPT = frozenset({"sw.js", "console.css"})
+
+
 @cache
 def _worker() -> bytes:
     """What both the pages and the worker do with letters that wait, then what it alone does."""
     made = assets()
-    kept = [made.url(name) for name in made.files if name != "sw.js"]
+    kept = [made.url(name) for name in made.files if name not in _NOT_KEPT]
     files = f"const FILES = {msgspec.json.encode(kept).decode()};\n".encode()
     shared = made.files["outbox.js"].plain.replace(b"export ", b"")
     return files + shared + made.files["sw.js"].plain
