@@ -2,7 +2,7 @@
 
 What is answered here is always a mail of ours, so that most of it is recognised in every language
 alike: by our own address in the line above the quotation, by the header that a program repeats, and by
-the marks of quoting itself. Source: docs/decisions/007-own-words.md.
+the marks of quoting itself. Source: docs/decisions/006-own-words.md.
 """
 
 import re
