@@ -30,6 +30,7 @@ TEMPLATES = [
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA / "host.sqlite3"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGIN_URL = "/sign-in"
+TIME_ZONE = "UTC"
 USE_TZ = True
 # Beside Overture's on the same machine.
 SESSION_COOKIE_NAME = "host_session"
