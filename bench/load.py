@@ -63,13 +63,15 @@ def server(url: str, *options: str, processes: int) -> Iterator[Server]:
 
 @dataclass(frozen=True)
 class Load:
-    """Answers a second that were 2xx, milliseconds, and how many answers were and were not 2xx."""
+    """Answers a second that were 2xx, milliseconds, how many answers were and were not 2xx, and how many
+    took more than two seconds."""
 
     per_second: float
     p50: float
     p99: float
     answered: int
     refused: int
+    late: int
 
 
 def wrk(address: str, script: str, *, at_once: int, seconds: int) -> Load:
@@ -86,12 +88,12 @@ def wrk(address: str, script: str, *, at_once: int, seconds: int) -> Load:
             ],
             capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
-    numbers = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)", out)
+    numbers = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+) (\d+)", out)
     if numbers is None:
         raise SystemExit(f"wrk said:\n{out}")
-    micros, answers, refused, p50, p99 = map(int, numbers.groups())
+    micros, answers, refused, late, p50, p99 = map(int, numbers.groups())
     answered = answers - refused
-    return Load(answered / micros * 1e6, p50 / 1e3, p99 / 1e3, answered, refused)
+    return Load(answered / micros * 1e6, p50 / 1e3, p99 / 1e3, answered, refused, late)
 
 
 _COMMON = f"""
@@ -119,7 +121,7 @@ function as(n)
 end
 function done(summary, latency)
     print("RESULT " .. summary.duration .. " " .. summary.requests .. " "
-        .. summary.errors.status + summary.errors.timeout .. " "
+        .. summary.errors.status .. " " .. summary.errors.timeout .. " "
         .. math.floor(latency:percentile(50)) .. " " .. math.floor(latency:percentile(99)))
 end
 """
