@@ -222,8 +222,14 @@ def test_who_may_enter_the_console_is_decided_on_the_command_line(database_url):
             "insert into accounts (member_id, email, password) "
             "select id, 'ada@example.org', '-' from members where handle = 'ada'"
         )
+    # Nor whom anybody could have signed up as.
+    assert command("operator", "add", "ada", *on_it).returncode == 1
+    with psycopg.connect(database_url) as connection:
+        connection.execute("update accounts set verified_at = now()")
 
-    assert command("operator", "add", "ada", *on_it).returncode == 0
+    added = command("operator", "add", "ada", *on_it)
+    assert added.returncode == 0
+    assert "have no second factor yet" in added.stdout
     told = command("operator", "list", *on_it).stdout
     assert told.startswith("ada  ")
     assert told.endswith("  no second factor yet\n")

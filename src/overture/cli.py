@@ -601,10 +601,20 @@ def operator_add(settings: Settings, handle: str) -> None:
     They sign in as always, and enter the console with a second factor: a passkey or an app's code.
     """
     from overture.actions import operators
+    from overture.store import operators as store
 
     if not _on(settings, lambda installation: _operator(installation, handle, operators.add)):
-        raise Failed(f"{handle} is an operator already, or has no account to sign in with.")
+        raise Failed(
+            f"{handle} is an operator already, or has no account to sign in with, or has not verified "
+            "its address."
+        )
     click.echo(f"{handle} may enter the console, at /ops.")
+    listed = _on(settings, lambda installation: installation.db.reading(store.listed))
+    if any(each.handle == handle and not each.second_factor for each in listed):
+        click.echo(
+            "They have no second factor yet. Until they set one up, whoever knows their password can: "
+            "have them do so now."
+        )
 
 
 @operator.command("remove")

@@ -10,11 +10,12 @@ import pyotp
 import pytest
 
 from overture.actions import passwords
-from overture.store import operators, two_steps
+from overture.store import accounts, operators, two_steps
 from overture.store.db import Tx, all_rows
 from tests.web.conftest import PASSWORD, Browser, Place, text_of
 
 SECRET = "OVERTURE" * 4
+NOBODY = "00000000-0000-7000-8000-000000000000"
 PAGES = ("/ops", "/ops/enter", "/ops/audit", "/ops/audit/verify")
 
 
@@ -96,6 +97,67 @@ async def test_a_password_is_no_second_factor(place: Place, otto: Browser):
     assert (await otto.post("/ops/enter")).headers["location"].startswith("/ops/enter?")
     assert (await otto.get("/ops/audit")).status_code == 303
     assert (await audited(place)) == []
+
+
+# What would make another second factor, or leave none to be asked for.
+CHANGES = (
+    "/settings/security/app",
+    "/settings/security/app/code",
+    "/settings/security/app/remove",
+    "/settings/security/off",
+    "/settings/security/passkeys",
+    "/settings/security/passkeys/options",
+    f"/settings/security/passkeys/{NOBODY}/remove",
+)
+
+
+async def test_nobody_makes_up_a_second_factor_with_the_password(place: Place, otto: Browser):
+    for path in CHANGES:
+        assert (await otto.post("/confirm", {"password": PASSWORD})).status_code == 303
+        refused = await otto.post(path)
+        assert refused.headers["location"].startswith("/confirm?factor=1&next="), path
+    assert (await otto.get("/settings/security/app")).headers["location"].startswith("/confirm?f")
+
+    page = await otto.get("/confirm?factor=1&next=/settings/security")
+    assert page.status_code == 200
+    assert 'type="password"' not in page.text
+    form = {"factor": "1", "next": "/settings/security"}
+    wrong = await otto.post("/confirm/code", form | {"code": "000000"})
+    assert wrong.status_code == 422
+    assert 'type="password"' not in wrong.text
+    shown = await otto.post("/confirm/code", form | {"code": code()})
+    assert shown.headers["location"] == "/settings/security"
+
+    begun = await otto.post("/settings/security/app")
+    assert begun.headers["location"] == "/settings/security/app"
+    assert (await otto.follow(begun)).status_code == 200
+
+
+async def test_others_change_theirs_and_an_operator_sets_up_the_first(place: Place):
+    ada, otto = await place.member("ada"), await place.member("otto")
+
+    async def steps(tx: Tx) -> None:
+        assert ada.id
+        assert otto.id
+        await two_steps.set_code_app(tx, ada.id, SECRET, used=0)
+        assert await operators.add(tx, otto.id)
+
+    await place.town.do(steps)
+    for each in (ada, otto):
+        begun = await each.post("/settings/security/app")
+        assert begun.headers["location"] == "/settings/security/app"
+
+
+async def test_whose_address_nobody_verified_becomes_no_operator(place: Place):
+    otto = await place.member("otto")
+
+    async def becomes_one(tx: Tx) -> list[bool]:
+        await tx.execute("update accounts set verified_at = null where member_id = %s", (otto.id,))
+        before = await operators.add(tx, otto.id)
+        await accounts.verify(tx, otto.id)
+        return [before, await operators.add(tx, otto.id)]
+
+    assert await place.town.do(becomes_one) == [False, True]
 
 
 async def test_who_signs_in_with_a_code_is_not_asked_for_the_next_one(place: Place, otto: Browser):

@@ -114,6 +114,23 @@ async def test_the_second_step_is_nobodys_without_the_first(place: Place, ada: B
     assert not await is_in(stranger)
 
 
+async def test_the_password_lets_nobody_begin_anew_with_codes(place: Place, ada: Browser):
+    await sets_up(ada)
+    for _ in range(9):
+        assert (await ada.post("/confirm/code", {"code": WRONG})).status_code == 422
+    assert (await ada.post("/confirm", {"password": PASSWORD})).status_code == 303
+
+    answers = [(await ada.post("/confirm/code", {"code": WRONG})).status_code for _ in range(2)]
+
+    assert answers == [422, 429]
+    told = await place.town.look(
+        lambda tx: all_rows(tx, "select kind from outbox where kind like '%second_step_failed'")
+    )
+    assert len(told) == 1
+    # Nor do codes keep from the password.
+    assert (await ada.post("/confirm", {"password": PASSWORD})).status_code == 303
+
+
 async def test_too_many_codes_are_told_and_wait(place: Place, ada: Browser):
     app, _ = await sets_up(ada)
     browser = await first_step(place, ada)

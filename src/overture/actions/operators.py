@@ -27,7 +27,8 @@ def actor(member: MemberId) -> str:
 
 
 async def add(tx: Tx, member: MemberId, *, by: str, audit_id: str, now: datetime) -> bool:
-    """Makes a member an operator; False where they are one, or have no account to sign in with."""
+    """Makes a member an operator; False where they are one, or have no account to sign in with, or have
+    not verified its address."""
     if not await store.add(tx, member):
         return False
     await audit.record(

@@ -42,14 +42,18 @@ async def by_code(
     now: datetime,
 ) -> Proven | Denied:
     """The same, if the member's app shows this code at this instant of the real clock."""
-    tries = [(rules.BY_MEMBER, rules.BY_MEMBER.key(member))]
+    limit = rules.CODES_BY_MEMBER
+    tried = (limit, limit.key(member))
 
     async def work(tx: Tx) -> Proven | Denied:
-        if not await attempts.within(tx, tries):
+        count = await attempts.counted(tx, tried)
+        if count > limit.count:
             return Denied.CODES_TOO_OFTEN
         if not await two_steps.take_code(tx, member, code, at):
+            if count == rules.SLIPS_TOLD:
+                await tell(tx, [Event(member, "account.second_step_failed", now, {})])
             return Denied.WRONG_CODE
-        await attempts.forget(tx, tries)
+        await attempts.forget(tx, [tried])
         return await proven(tx, member, session, fresh, now, by="code")
 
     return await db.writing(work)

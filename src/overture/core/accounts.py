@@ -213,10 +213,15 @@ CODE_BY_DEVICE_TO_MEMBER = Limit("code by to", 10, _QUARTER)
 RECOVERY_FROM_CLIENT = Limit("recovery code from", 10, _QUARTER)
 # What begins without anything being known of who asks.
 CEREMONIES_FROM_CLIENT = Limit("begin from", 60, _QUARTER)
-# So many wrong codes after a right password are told: it may be known to somebody else.
+# So many wrong codes after a right password, or in a browser that is signed in, are told: somebody else
+# may know the one, or sit at the other.
 SLIPS_TOLD = 3
-# Showing again who one is, with a password or a code.
+# Showing again who one is, with a password or a code: each counted by itself, so that who knows the one
+# cannot begin anew with it to guess the other.
 BY_MEMBER = Limit("confirm", 10, _QUARTER)
+CODES_BY_MEMBER = Limit("confirm by code", 10, _QUARTER)
+# Mails that a member can have sent to addresses that they only name.
+MAILS_BY_MEMBER = Limit("mail by", 10, _HOUR)
 # Mails that anyone can have sent to an address that they only name.
 SIGN_UPS_FROM_CLIENT = Limit("sign up from", 20, _HOUR)
 MAILS_FROM_CLIENT = Limit("mail from", 30, _HOUR)

@@ -19,6 +19,14 @@ async def within(tx: Tx, tries: Sequence[Try]) -> bool:
     return all(counted[key] <= limit.count for limit, key in tries)
 
 
+async def counted(tx: Tx, tried: Try) -> int:
+    """Counts one more: how many there are now."""
+    limit, key = tried
+    row = {"key": key, "seconds": int(limit.window.total_seconds())}
+    ((_, count),) = await all_rows(tx, _COUNT, (as_json([row]),))
+    return count
+
+
 async def forgive(tx: Tx, tries: Sequence[Try]) -> None:
     """Takes back one of each, for tries that turned out to be right."""
     await tx.execute(_FORGIVE, (as_json(sorted(key for _, key in tries)),))

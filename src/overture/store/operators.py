@@ -27,7 +27,8 @@ async def listed(tx: Tx) -> Sequence[Operator]:
 
 
 async def add(tx: Tx, member: MemberId) -> bool:
-    """Makes a member's account an operator's; False where it is one, or there is no account."""
+    """Makes a member's account an operator's; False where it is one, or there is no account, or nobody
+    has shown that its address is theirs: whoever does could set up a second factor of their own."""
     return await one_row(tx, _ADD, (member,)) is not None
 
 
@@ -36,6 +37,12 @@ async def remove(tx: Tx, member: MemberId) -> bool:
     removed = await one_row(tx, _REMOVE, (member,)) is not None
     await tx.execute(_OUT, (member,))
     return removed
+
+
+async def has_factor(tx: Tx, member: MemberId) -> bool:
+    """Whether there is anything that the console could be entered with."""
+    row = await one_row(tx, _HAS_FACTOR, {"member": member})
+    return row is not None and bool(row[0])
 
 
 async def enter(tx: Tx, member: MemberId, session: str) -> bool:
@@ -65,7 +72,7 @@ _LISTED = """
 _ADD = """
     update accounts
     set operator_at = now()
-    where member_id = %s and operator_at is null
+    where member_id = %s and operator_at is null and verified_at is not null
     returning member_id
 """
 _REMOVE = """
@@ -73,6 +80,10 @@ _REMOVE = """
     set operator_at = null
     where member_id = %s and operator_at is not null
     returning member_id
+"""
+_HAS_FACTOR = """
+    select exists (select from passkeys p where p.member_id = %(member)s)
+        or exists (select from code_apps c where c.member_id = %(member)s)
 """
 _OUT = "update sessions set console_at = null, console_seen_at = null where member_id = %s"
 _ENTER = """

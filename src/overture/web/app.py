@@ -245,8 +245,10 @@ async def _answer(handler: Handler, visit: Visit) -> Answer:
     shut = visit.visitor is not None and visit.visitor.suspended and not handler.while_suspended
     if handler.who is not Who.ANYONE and shut:
         return Go("/suspended")
-    if handler.who is Who.PROVEN and not visit.viewer.proven:
+    if handler.who.is_proven and not visit.viewer.proven:
         return Go(f"/confirm?next={quote(handler.again or _wanted(request))}")
+    if handler.who is Who.PROVEN_BY_FACTOR and await _lacks_factor(visit):
+        return Go(f"/confirm?factor=1&next={quote(handler.again or _wanted(request))}")
     if handler.method != "GET":
         await _take_form(handler, visit)
     if any(_NOT_TEXT.search(text) for text in visit.path.values()):
@@ -315,6 +317,14 @@ async def _door(handler: Handler, visit: Visit) -> Go | None:
     if visit.live != ANEW:
         await visit.site.db.reading(lambda tx: operators.stay(tx, visitor.id, visitor.session))
     return None
+
+
+async def _lacks_factor(visit: Visit) -> bool:
+    """Whether an operator has a second factor, and has not shown it only now."""
+    viewer = visit.viewer
+    if not viewer.operator or viewer.factor_proven:
+        return False
+    return await visit.site.db.reading(lambda tx: operators.has_factor(tx, viewer.id))
 
 
 def _login(request: Request) -> str:

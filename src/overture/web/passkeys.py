@@ -159,7 +159,7 @@ async def prove(visit: Visit) -> Proven | Denied:
 # One's own --------------------------------------------------------------------------------------
 
 
-@act("/settings/security/passkeys/options", who=Who.PROVEN)
+@act("/settings/security/passkeys/options", who=Who.PROVEN_BY_FACTOR)
 async def new_passkey_options(visit: Visit) -> Answer:
     secret = ids.new_secret()
     options = await passkeys.begin_adding(visit.tx, site_of(visit), visit.viewer.id, secret)
@@ -167,7 +167,7 @@ async def new_passkey_options(visit: Visit) -> Answer:
     return told_options(options)
 
 
-@act("/settings/security/passkeys", who=Who.PROVEN, transaction=False)
+@act("/settings/security/passkeys", who=Who.PROVEN_BY_FACTOR, transaction=False)
 async def add(visit: Visit) -> Answer:
     now = await visit.site.instant()
     site, name = site_of(visit), visit.form.get("name", "")
@@ -202,7 +202,7 @@ async def rename(visit: Visit) -> Answer:
     return Done(_URL, notice=visit.words.gettext("Saved.") if done else None)
 
 
-@act("/settings/security/passkeys/{passkey:uuid}/remove", who=Who.PROVEN)
+@act("/settings/security/passkeys/{passkey:uuid}/remove", who=Who.PROVEN_BY_FACTOR)
 async def remove(visit: Visit) -> Answer:
     await passkeys.remove(visit.tx, visit.viewer.id, visit.id("passkey", PasskeyId), visit.now)
     notice = visit.words.gettext(

@@ -32,7 +32,7 @@ async def security(visit: Visit) -> Answer:
     return Page("settings/security.html", values)
 
 
-@act("/settings/security/app", who=Who.PROVEN)
+@act("/settings/security/app", who=Who.PROVEN_BY_FACTOR)
 async def begin_app(visit: Visit) -> Answer:
     secret = fresh().secret
     await two_steps.begin_app(visit.tx, visit.viewer.id, ids.new_code_secret(), secret)
@@ -40,12 +40,12 @@ async def begin_app(visit: Visit) -> Answer:
     return Go(f"{_URL}/app")
 
 
-@page("/settings/security/app", who=Who.PROVEN)
+@page("/settings/security/app", who=Who.PROVEN_BY_FACTOR)
 async def app(visit: Visit) -> Answer:
     return await _app(visit, visit.tx)
 
 
-@act("/settings/security/app/code", who=Who.PROVEN, transaction=False)
+@act("/settings/security/app/code", who=Who.PROVEN_BY_FACTOR, transaction=False)
 async def add_app(visit: Visit) -> Answer:
     done = await two_steps.add_app(
         visit.site.db,
@@ -119,13 +119,13 @@ async def turn_on(visit: Visit) -> Answer:
     return Go(_URL) if codes is None else _shown_once(codes, on=True)
 
 
-@act("/settings/security/app/remove", who=Who.PROVEN)
+@act("/settings/security/app/remove", who=Who.PROVEN_BY_FACTOR)
 async def remove_app(visit: Visit) -> Answer:
     await two_steps.remove_app(visit.tx, visit.viewer.id, visit.now)
     return Done(_URL, notice=visit.words.gettext("The app’s codes open nothing here any more."))
 
 
-@act("/settings/security/off", who=Who.PROVEN)
+@act("/settings/security/off", who=Who.PROVEN_BY_FACTOR)
 async def turn_off(visit: Visit) -> Answer:
     await two_steps.turn_off(visit.tx, visit.viewer.id, visit.now)
     notice = visit.words.gettext("You sign in with your password alone again.")

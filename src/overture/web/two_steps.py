@@ -91,7 +91,7 @@ async def _code(
 @page("/confirm", while_suspended=True)
 async def confirm(visit: Visit) -> Answer:
     then = visit.query.get("next", "")
-    if visit.viewer.proven:
+    if visit.viewer.factor_proven if _asks_factor(visit) else visit.viewer.proven:
         return Go(local(then, "/settings/account"))
     return await _confirm(visit, visit.tx, then)
 
@@ -147,10 +147,16 @@ async def _confirm(
         "has_app": steps.app is not None,
         "has_passkeys": bool(steps.passkeys and visit.site.passkeys),
         "provider": await _provider_of(visit, tx),
+        "factor": _asks_factor(visit),
         "next": local(then, ""),
         "errors": errors or {},
     }
     return Page("confirm.html", values, status)
+
+
+def _asks_factor(visit: Visit) -> bool:
+    """Whether nothing less will do; see `Who.PROVEN_BY_FACTOR`."""
+    return "1" in (visit.query.get("factor"), visit.form.get("factor"))
 
 
 async def _provider_of(visit: Visit, tx: Tx) -> str | None:

@@ -62,14 +62,22 @@ ANEW = "anew"
 class Who(Enum):
     """Who may see a page. A member who is not signed in is sent to /login and back, one who signed in
     a while ago to /confirm and back; an operator to /ops/enter. For who is no operator there is no
-    console."""
+    console.
+
+    What changes the ways in is PROVEN_BY_FACTOR: an operator could else be robbed of the console by who
+    has no more than the password, and makes up a second factor with it."""
 
     ANYONE = "anyone"
     MEMBER = "a member who is signed in"
     PROVEN = "a member who has shown only now who they are"
+    PROVEN_BY_FACTOR = "the same; an operator who has a second factor, with that"
     OPERATOR = "an operator who is in the console"
     OPERATOR_PROVEN = "an operator who has shown only now a second factor"
     OPERATOR_OUTSIDE = "an operator, also before the console"
+
+    @property
+    def is_proven(self) -> bool:
+        return self in (Who.PROVEN, Who.PROVEN_BY_FACTOR)
 
     @property
     def is_operator(self) -> bool:
