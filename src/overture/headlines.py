@@ -57,6 +57,14 @@ def headline(news: News, words: Words, policy: Policy, now: datetime) -> str:
             assert_never(news)
 
 
+_WAYS_IN = (
+    "account.passkey_added",
+    "account.code_app_added",
+    "account.recovery_codes_made",
+    "account.identity_linked",
+)
+
+
 def path(news: News) -> str:
     """The page that shows more of it."""
     match news:
@@ -70,7 +78,7 @@ def path(news: News) -> str:
             return "/network"
         case Alert():
             # A new password leaves these ways in open.
-            if news.what in ("account.passkey_added", "account.identity_linked"):
+            if news.what in _WAYS_IN:
                 return "/settings/security"
             return "/settings/sessions"
         case _:
@@ -140,5 +148,11 @@ def _of_safety(news: Alert, words: Words) -> str:
             return _("Signing in takes two steps now")
         case "account.two_steps_off":
             return _("Signing in takes one step again")
+        case "account.code_app_added":
+            return _("Another app makes your codes")
+        case "account.recovery_codes_made":
+            return _("New recovery codes were made")
+        case "account.second_step_failed":
+            return _("Wrong codes were given for your account")
         case _:
             return _("A recovery code was used")

@@ -134,7 +134,10 @@ NEWS: Sequence[tuple[Kind, News]] = [
             ("passkey_added", None),
             ("two_steps_on", None),
             ("two_steps_off", None),
+            ("code_app_added", None),
             ("recovery_code_used", None),
+            ("recovery_codes_made", None),
+            ("second_step_failed", None),
             ("identity_linked", None),
         )
     ),

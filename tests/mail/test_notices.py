@@ -603,7 +603,10 @@ async def test_a_known_browser_and_the_first_after_a_new_password_are_not_told(m
         ("account.passkey_added", "A passkey was added to your account"),
         ("account.two_steps_on", "Signing in takes two steps now"),
         ("account.two_steps_off", "Signing in takes one step again"),
+        ("account.code_app_added", "Another app makes your codes"),
         ("account.recovery_code_used", "A recovery code was used"),
+        ("account.recovery_codes_made", "New recovery codes were made"),
+        ("account.second_step_failed", "Wrong codes were given for your account"),
         ("account.identity_linked", "Another way to sign in to your account"),
     ],
 )
@@ -615,6 +618,14 @@ async def test_what_changes_the_safety_of_an_account_is_told_whatever_was_chosen
     await tells(mailtown, ada, kind)
 
     assert says(await mailtown.one(ada), sentence)
+
+
+async def test_with_the_first_app_comes_one_mail(mailtown: Mailtown):
+    ada = await mailtown.member("ada")
+
+    await tells(mailtown, ada, "account.code_app_added", again=False)
+
+    assert await mailtown.none(ada)
 
 
 async def test_an_account_that_begins_at_the_identity_provider_is_not_told_of_that(

@@ -317,12 +317,16 @@ def _jobs(row: Row) -> list[NewJob]:
             | "account.passkey_added"
             | "account.two_steps_on"
             | "account.two_steps_off"
+            | "account.code_app_added"
             | "account.recovery_code_used"
+            | "account.recovery_codes_made"
+            | "account.second_step_failed"
             | "account.identity_linked"
         ):
             told = _in_account(row.payload)
-            # Of whom the host site lets in it tells itself, if it wants to.
-            if told.known_device or told.opens or told.by == ["handover"]:
+            # Of whom the host site lets in it tells itself, if it wants to; and with the first app
+            # comes that signing in takes two steps.
+            if told.known_device or told.opens or not told.again or told.by == ["handover"]:
                 return []
             return [_job(row, row.owner, Safety(row.kind, row.at, told.session), queue=SAFETY)]
         case _:
@@ -612,6 +616,7 @@ class _InAccount(msgspec.Struct):
     session: str | None = None
     known_device: bool = False
     opens: bool = False
+    again: bool = True
     by: list[str] = []
 
 

@@ -223,8 +223,9 @@ async def add_app(
         if account is None or ended is None:
             return Denied.BEGIN_AGAIN
         await store.set_code_app(tx, member, app_secret, used=counter)
-        await tell(tx, [Event(member, "account.code_app_added", now, {})])
-        if account.two_steps_at is not None:
+        again = account.two_steps_at is not None
+        await tell(tx, [Event(member, "account.code_app_added", now, {"again": again})])
+        if again:
             return ()
         await _turn_on(tx, member, hashes, now)
         return recovery_codes

@@ -489,6 +489,22 @@ def _alert(news: Alert, desk: Desk) -> _Body:
             text = _("After the password, a code of your authenticator app is asked for.")
         case "account.two_steps_off":
             text = _("A password alone signs in to your account from now on.")
+        case "account.code_app_added":
+            text = _("The codes of the app that you had before open nothing any more.")
+            mend = _(
+                "If it was not you, set a new password, sign in with a recovery code, and take another "
+                "app under “Signing in”."
+            )
+            where = _("Signing in")
+        case "account.recovery_codes_made":
+            text = _("Those that you had before open nothing any more.")
+            mend = _("If it was not you, make others under “Signing in”, and set a new password.")
+            where = _("Signing in")
+        case "account.second_step_failed":
+            text = _(
+                "Three did not fit. Whoever gave them knows your password, or sits at a browser where "
+                "you are signed in."
+            )
         case _:
             text = _("Someone signed in with it in place of a code of your authenticator app.")
     heading = _heading(news, desk)
