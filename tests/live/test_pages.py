@@ -26,6 +26,8 @@ from tests.cast import Town
 from tests.live.listening import Reader, behind_a_socket
 from tests.work import SECRET, runner_in
 
+HOST_SITE = "https://www.host.example"
+
 
 @dataclass
 class Live:
@@ -35,17 +37,24 @@ class Live:
 
     @asynccontextmanager
     async def stream(
-        self, member: MemberId, *, session: str | None = None, after: str | None = None
+        self,
+        member: MemberId,
+        *,
+        session: str | None = None,
+        after: str | None = None,
+        frame: str | None = None,
     ) -> AsyncIterator[Reader]:
         secret, session = ids.new(), session or ids.new()
         digest = sha256(secret.encode()).hexdigest()
         await self.town.do(
             lambda tx: sessions.add(
-                tx, member, session=session, sha256=digest, client="", agent="a test"
+                tx, member, session=session, sha256=digest, client="", agent="a test", frame=frame
             )
         )
         path = "/events" if after is None else f"/events?after={after}"
         headers = {"Cookie": f"session={secret}"}
+        if frame is not None:
+            headers = {"Cookie": f"frame={secret}", "X-Framed": "1"}
         async with self.http.stream("GET", path, headers=headers) as answer:
             assert answer.status_code == 200
             assert answer.headers["content-type"].startswith("text/event-stream")
@@ -59,7 +68,9 @@ class Live:
 @pytest.fixture
 async def live(town: Town) -> AsyncIterator[Live]:
     shared = share(town.db, RealClock(), town.book, runner_in(town).play)
-    site = make_site(shared, public_url="http://127.0.0.1", secret=SECRET)
+    site = make_site(
+        shared, public_url="http://127.0.0.1", secret=SECRET, embed_origins=(HOST_SITE,)
+    )
     await site.hub.start()
     try:
         async with (
@@ -145,6 +156,21 @@ async def test_it_ends_with_its_session_at_once_and_when_the_session_is_gone(liv
         await live.town.do(lambda tx: sessions.end_all(tx, ada))
         await live.town.chooses(ada, "premium", "premium_career")
         while (told := await second.next()) is not None and told.name != "bye":
+            pass
+        assert told is not None
+
+
+async def test_in_a_frame_it_goes_on_for_as_long_as_the_session_of_the_frame(live, monkeypatch):
+    monkeypatch.setattr(streams, "CHECK_SECONDS", 0)
+    ada, grace, conversation = await accepted(live.town)
+    async with live.stream(ada, frame=HOST_SITE) as stream:
+        for words in ("First words", "Second words"):
+            await live.town.acts(Write(grace, conversation, ids.new(), words))
+            await until(stream, words)
+
+        await live.town.do(lambda tx: sessions.end_all(tx, ada))
+        await live.town.acts(Write(grace, conversation, ids.new(), "Third words"))
+        while (told := await stream.next()) is not None and told.name != "bye":
             pass
         assert told is not None
 

@@ -34,6 +34,7 @@ from overture.store.accounts import Viewer
 from overture.store.db import Unavailable
 from overture.web import decisions, inbox, network, premium
 from overture.web.context import Site
+from overture.web.frames import FRAME_COOKIE
 from overture.web.render import html
 from overture.web.visit import SESSION_COOKIE, Answer, Patch, Visit, Who, page
 from overture.words import Words
@@ -86,7 +87,9 @@ async def events(visit: Visit) -> Answer:
         )
     except TooManyStreams:
         return Response(status_code=429, headers={"Retry-After": "30"})
-    secret = sha256(visit.cookie(SESSION_COOKIE).encode()).hexdigest()
+    # That by which they are signed in: of a frame's session the browser has another one.
+    kept = visit.cookie(SESSION_COOKIE if viewer.frame is None else FRAME_COOKIE)
+    secret = sha256(kept.encode()).hexdigest()
     return Streamed(_stream(visit.site, viewer, visit.words, secret, subscription))
 
 
