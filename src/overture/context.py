@@ -3,12 +3,15 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import IO
 
 from overture import figures, tracing
 from overture.actions.conversations import Ask, KeyReused, act
-from overture.actions.lanes import Lanes, Traced
+from overture.actions.export import export
+from overture.actions.lanes import Lanes, Traced, Turns
 from overture.actions.payments import Dealing
 from overture.clock import Clock, real_now
+from overture.core.ids import MemberId
 from overture.core.pace import Pace, Paced
 from overture.core.policy import PolicyBook
 from overture.core.sending import Answer, Done
@@ -18,6 +21,9 @@ from overture.store.idempotency import Kept
 
 # While one waits for the database, the other decides.
 LANES = 2
+# Of ten connections of a process, so that pages are left some.
+EXPORTS_AT_ONCE, EXPORTS_WAITING = 2, 50
+SEARCHES_AT_ONCE, SEARCHES_WAITING = 4, 100
 
 
 class Forged(Exception):
@@ -49,7 +55,8 @@ class Shared:
     """`sends` gathers what is done in conversations, whoever asks for it; `hub` tells of what was done,
     once it is started. `play` moves a test clock, and returns once all that falls due on the way is
     done. Without `payments` members choose and change plans at no charge. `pace` is how fast they may
-    begin letters to strangers."""
+    begin letters to strangers. What packs a member's data, or searches, takes its turn among `exports`
+    or `searches`."""
 
     db: Database
     clock: Clock
@@ -59,6 +66,8 @@ class Shared:
     play: Callable[[datetime], Awaitable[None]]
     payments: Payments | None
     pace: Pace
+    exports: Turns
+    searches: Turns
 
     def paced(self) -> Paced:
         """A wish of a member's own to write, as it comes now."""
@@ -67,6 +76,15 @@ class Shared:
     async def instant(self) -> datetime:
         """The instant now, for what opens no transaction of its own."""
         return self.clock.at_once() or await self.db.reading(self.clock.now)
+
+    async def export(self, member: MemberId) -> IO[bytes]:
+        """All about a member, in one file. Raises lanes.Overloaded."""
+
+        async def pack(tx: Tx) -> IO[bytes]:
+            return await export(tx, member, await self.clock.now(tx), self.book)
+
+        async with self.exports.turn():
+            return await self.db.reading(pack)
 
     async def send_alone(self, ask: Ask) -> Answer | Kept | KeyReused:
         """The same as through `sends`, in a transaction of its own: what takes long, such as a message
@@ -111,6 +129,8 @@ def share(
         play=play,
         payments=payments,
         pace=pace or Pace(),
+        exports=Turns(EXPORTS_AT_ONCE, waiting_max=EXPORTS_WAITING),
+        searches=Turns(SEARCHES_AT_ONCE, waiting_max=SEARCHES_WAITING),
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -147,6 +148,36 @@ class Place:
     async def days_pass(self, days: float) -> None:
         """And what falls due by itself is done."""
         await self.site.play(self.town.pass_by(days=days))
+
+
+class Crowd:
+    """In place of work that takes long: until as many are at it as may; `most` were so at once."""
+
+    def __init__(self, at_once: int, answer: Callable[[], object]) -> None:
+        self._at_once, self._answer = at_once, answer
+        self._all_are, self._goes_on = asyncio.Event(), asyncio.Event()
+        self._now = self.most = 0
+
+    async def __call__(self, *_given: object, **_named: object) -> Any:
+        self._now += 1
+        self.most = max(self.most, self._now)
+        if self._now == self._at_once:
+            self._all_are.set()
+        await self._goes_on.wait()
+        self._now -= 1
+        return self._answer()
+
+    @asynccontextmanager
+    async def asked(
+        self, ask: Callable[[], Awaitable[httpx.Response]], times: int
+    ) -> AsyncGenerator[list[httpx.Response]]:
+        """While as many are at it as may be; the answers are there at the end."""
+        answers: list[httpx.Response] = []
+        asking = [asyncio.ensure_future(ask()) for _ in range(times)]
+        await self._all_are.wait()
+        yield answers
+        self._goes_on.set()
+        answers += await asyncio.gather(*asking)
 
 
 def text_of(answer: httpx.Response) -> str:

@@ -10,6 +10,7 @@ from zipfile import ZipFile
 import httpx
 import pytest
 
+from overture import context
 from overture.actions import closing, members, network
 from overture.actions.inbox import read, thread
 from overture.core import seals
@@ -20,7 +21,7 @@ from overture.core.seals import Secret
 from overture.core.sending import Done, Start
 from overture.store.inbox import Thread
 from overture.store.members import MailPreferences
-from tests.web.conftest import Browser, Place, text_of
+from tests.web.conftest import Browser, Crowd, Place, text_of
 from tests.work import SECRET
 
 PAGES = ("display", "inmail", "privacy", "notifications", "data")
@@ -347,3 +348,16 @@ async def test_the_link_of_one_who_has_left_says_the_same(place: Place) -> None:
     answer = await place.browser().post(unsubscribe_link(ada, "inmail"))
 
     assert "You get no more such mails" in text_of(answer)
+
+
+async def test_many_who_take_their_data_along_leave_the_pages_their_connections(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way = Crowd(context.EXPORTS_AT_ONCE, lambda: BytesIO(b"a zip"))
+    monkeypatch.setattr(context, "export", under_way)
+    ada = await place.member("ada")
+
+    async with under_way.asked(lambda: ada.get("/me/export"), times=20) as answers:
+        assert (await ada.get("/inbox")).status_code == 200
+    assert {each.status_code for each in answers} == {200}
+    assert under_way.most == context.EXPORTS_AT_ONCE

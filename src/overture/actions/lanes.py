@@ -5,12 +5,14 @@ Members are hashed to lanes, so that two lanes of one process do not contend for
 waits for the database, the other decides.
 A batch that raises is tried again one command at a time, so that one bad command cannot fail its
 neighbours; but not where the database was lost, and the batch may have been carried out already.
+
+Turns are for what does not go together, and takes long.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -32,6 +34,31 @@ class Traced:
 
 class Overloaded(Exception):
     """More commands wait than the lane will hold: come back a little later."""
+
+
+class Turns:
+    """Lets so many through at once, and has so many more wait: each has one of a process's few
+    connections for long, and whoever asks again and again would else have them all."""
+
+    def __init__(self, at_once: int, *, waiting_max: int) -> None:
+        self._turns = asyncio.Semaphore(at_once)
+        self._waiting_max = waiting_max
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """Raises Overloaded where too many wait already."""
+        if self._turns.locked() and self._waiting >= self._waiting_max:
+            raise Overloaded
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turns.release()
 
 
 class Lane(Generic[C, R]):

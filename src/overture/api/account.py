@@ -1,7 +1,6 @@
 """Operations on a member's account as a whole: take everything along, and leave."""
 
 from overture.actions.closing import close
-from overture.actions.export import export
 from overture.api.operation import Call, Raw, operation
 from overture.core.refusals import Refusal
 
@@ -14,11 +13,12 @@ TAG = "Members"
     summary="Everything about the caller",
     tag=TAG,
     media_type="application/zip",
+    transaction=False,
     while_suspended=True,
 )
 async def export_me(call: Call) -> Raw:
     """A zip of JSON files, of one moment; README.txt in it says what each holds."""
-    packed = await export(call.tx, call.viewer, call.now, call.book)
+    packed = await call.context.export(call.viewer)
     return Raw(
         packed,
         {

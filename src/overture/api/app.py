@@ -207,6 +207,9 @@ class _Api:
             call.once = _once(call, scope["path"], headers.idempotency_key, given.get("body"))
         # A stream's own answer comes at once: what goes on for ever is poured later.
         async with asyncio.timeout(None if operation.unhurried else WORK_SECONDS):
+            if operation.searches and getattr(query, "q", ""):
+                async with context.searches.turn():
+                    return await self._carry_out(operation, call, given)
             return await self._carry_out(operation, call, given)
 
     async def _carry_out(

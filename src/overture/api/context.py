@@ -47,6 +47,8 @@ def make_context(
         play=shared.play,
         payments=shared.payments,
         pace=shared.pace,
+        exports=shared.exports,
+        searches=shared.searches,
         callers=Lane(look_up),
         requests=RateLimit(requests_per_minute),
         writes=RateLimit(writes_per_minute),

@@ -258,7 +258,7 @@ async def attachment(call: Call, conversation_id: ConversationId, file_id: FileI
     )
 
 
-@operation("GET", "/search/messages", summary="Search in messages", tag=TAG)
+@operation("GET", "/search/messages", summary="Search in messages", tag=TAG, searches=True)
 async def search(call: Call, query: SearchQuery) -> Page[FoundOut]:
     """The caller's messages in which every word of `q` begins a word, the newest first.
 

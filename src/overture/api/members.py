@@ -182,6 +182,7 @@ async def create(call: Call, body: NewMemberIn) -> ProfileOut | Refusal | Invali
     summary="Find members",
     tag=TAG,
     who=Who.READER,
+    searches=True,
 )
 async def search(call: Call, query: SearchQuery) -> Page[ProfileOut] | Invalid:
     """By name, headline and company; beginnings of words do, and small mistakes. Best first.

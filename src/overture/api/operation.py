@@ -185,6 +185,7 @@ class Operation:
     events: Mapping[str, type[Out]]
     unhurried: bool
     while_suspended: bool
+    searches: bool
 
 
 def operation(
@@ -207,6 +208,7 @@ def operation(
     events: Mapping[str, type[Out]] | None = None,
     unhurried: bool = False,
     while_suspended: bool = False,
+    searches: bool = False,
 ) -> Callable[[Handler], Operation]:
     """Declares an operation; see above.
 
@@ -215,7 +217,8 @@ def operation(
     tells of the codes of further ones that it returns or raises itself, by status; those with a
     status of `carried` have the fields of `carries` too. `events` are those of a Stream, by name, with
     what each brings. An `unhurried` one may take as long as it takes. `while_suspended`: a member who
-    is suspended may do it too. The docstring is the description.
+    is suspended may do it too. One that `searches`, by `q`, takes its turn. The docstring is the
+    description.
     """
 
     def declare(run: Handler) -> Operation:
@@ -254,6 +257,7 @@ def operation(
             events=events or {},
             unhurried=unhurried,
             while_suspended=while_suspended,
+            searches=searches,
         )
 
     return declare

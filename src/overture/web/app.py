@@ -266,6 +266,9 @@ async def _carry_out_in_turn(handler: Handler, visit: Visit) -> Answer:
         # What came with it is in memory meanwhile: of a few at a time, however many there are.
         async with visit.site.uploads:
             return await _carry_out(handler, visit)
+    if handler.searches and visit.query.get(handler.searches):
+        async with visit.site.searches.turn():
+            return await _carry_out(handler, visit)
     return await _carry_out(handler, visit)
 
 

@@ -133,7 +133,7 @@ class Letter:
 # Pages ------------------------------------------------------------------------------------------
 
 
-@page("/compose")
+@page("/compose", searches="q")
 async def compose(visit: Visit) -> Answer:
     """The letter under way to a member, or to nobody yet; `change` chooses another recipient."""
     wanted, q = visit.query.get("to", ""), visit.query.get("q", "")
@@ -158,7 +158,7 @@ async def compose(visit: Visit) -> Answer:
     return Page("compose.html", values, parts={"over": "patches/compose_over.html"})
 
 
-@page("/compose/people")
+@page("/compose/people", searches="q")
 async def people(visit: Visit) -> Answer:
     """Members whose name, headline or company begins so, while one types."""
     found = await _found(visit.tx, visit, visit.query.get("q", ""))

@@ -140,6 +140,8 @@ def make_site(
         play=shared.play,
         payments=shared.payments,
         pace=shared.pace,
+        exports=shared.exports,
+        searches=shared.searches,
         sessions=Lane(look_up),
         public_url=public_url,
         secret=secret,

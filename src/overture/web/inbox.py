@@ -63,7 +63,7 @@ _FILES_MAX = 10
 # Pages ------------------------------------------------------------------------------------------
 
 
-@page("/inbox")
+@page("/inbox", searches="q")
 async def listing(visit: Visit) -> Answer:
     """A folder, or with `q` what was found."""
     values = await _list(visit)

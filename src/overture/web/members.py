@@ -53,7 +53,7 @@ class Door:
 # The search -------------------------------------------------------------------------------------
 
 
-@page("/members")
+@page("/members", searches="q")
 async def search(visit: Visit) -> Answer:
     """Whoever is called so, while one types too; without a word the newest members."""
     q = visit.query.get("q", "")

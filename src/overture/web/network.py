@@ -23,7 +23,7 @@ from overture.words import Words
 PEOPLE_AT_ONCE = 20
 
 
-@page("/network")
+@page("/network", searches="q")
 async def connections(visit: Visit) -> Answer:
     """Who is connected with the member, or would be; `q` looks among them as one types."""
     q = visit.query.get("q", "")

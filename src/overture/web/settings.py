@@ -11,7 +11,6 @@ from babel.dates import get_timezone_location
 from starlette.responses import StreamingResponse
 
 from overture.actions import accounts, closing, members, network, push
-from overture.actions.export import export
 from overture.actions.fields import Invalid
 from overture.actions.members import MailChanges, PreferenceChanges
 from overture.core import seals
@@ -244,9 +243,15 @@ async def data(visit: Visit) -> Answer:
     return Page("settings/data.html")
 
 
-@page("/me/export", who=Who.PROVEN, again="/settings/data", while_suspended=True)
+@page(
+    "/me/export",
+    who=Who.PROVEN,
+    transaction=False,
+    again="/settings/data",
+    while_suspended=True,
+)
 async def export_me(visit: Visit) -> Answer:
-    packed = await export(visit.tx, visit.viewer.id, visit.now, visit.site.book)
+    packed = await visit.site.export(visit.viewer.id)
     headers = {
         "Content-Type": "application/zip",
         "Content-Disposition": 'attachment; filename="overture-export.zip"',

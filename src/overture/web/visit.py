@@ -297,6 +297,8 @@ class Handler:
     from_anywhere: bool = False
     # Whether a member who is suspended may see or do it too.
     while_suspended: bool = False
+    # The parameter of the query with which it is a search, which takes its turn; empty for none.
+    searches: str = ""
 
 
 def page(
@@ -306,13 +308,14 @@ def page(
     transaction: bool = True,
     again: str = "",
     while_suspended: bool = False,
+    searches: str = "",
 ) -> Callable[[Run], Handler]:
     """Declares a page, which changes nothing. `again`: where it is linked, if it only downloads.
-    `while_suspended`: a member who is suspended may see it too."""
+    `while_suspended`: a member who is suspended may see it too. `searches`: with which parameter."""
 
     def declare(run: Run) -> Handler:
         handler = Handler("GET", path, run, who, transaction, 0, 0, again)
-        return replace(handler, while_suspended=while_suspended)
+        return replace(handler, while_suspended=while_suspended, searches=searches)
 
     return declare
 
