@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from io import BytesIO
+from pathlib import Path
 from typing import cast
 from zipfile import ZipFile
 from zlib import crc32
@@ -215,3 +218,47 @@ async def test_members_take_their_photo_and_what_they_say_of_themselves_along(to
     with packed, ZipFile(packed) as archive:
         assert archive.read("photo.webp") == photo.large
         assert b"I count.\\nOn paper." in archive.read("profile.json")
+
+
+# With less memory than three copies of the picture take.
+_IN_LITTLE_MEMORY = """
+import resource, sys
+from overture.actions import files, photos
+from overture.actions.files import Upload
+resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[1]), int(sys.argv[1])))
+content = open(sys.argv[2], "rb").read()
+print(type(photos._made(content)).__name__)
+print(type(files._examined(Upload("1", "large.png", content))).__name__)
+"""
+
+
+@pytest.mark.parametrize(("mode", "colour"), [("RGBA", (9, 9, 9, 9)), ("P", 1)])
+def test_a_large_picture_takes_no_more_memory_than_it_is_large(
+    tmp_path: Path, mode: str, colour: object
+) -> None:
+    file, pixels = tmp_path / "large.png", 49_000_000
+    Image.new(mode, (7000, 7000), colour).save(file, compress_level=1)  # pyright: ignore[reportArgumentType]
+    limit = 4 * pixels * 2
+    command = [sys.executable, "-c", _IN_LITTLE_MEMORY, str(limit), str(file)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.stdout.split() == ["Photo", "NewFile"], done.stderr
+
+
+@pytest.mark.parametrize("size", [(2000, 1500), (1500, 2000), (2001, 1999)])
+@pytest.mark.parametrize("orientation", [0, 6])
+async def test_a_large_picture_is_whole_and_upright(
+    size: tuple[int, int], orientation: int
+) -> None:
+    image = Image.new("RGB", size, RED)
+    image.paste(BLUE, (0, 0, size[0] // 2, size[1]))
+    exif, content = Image.Exif(), BytesIO()
+    exif[0x0112] = orientation or 1
+    image.save(content, "PNG", exif=exif)
+
+    large = shown((await made(content.getvalue())).large)
+
+    # What was on the left is above once it is turned.
+    assert is_blue(large, *((200, 20) if orientation else (20, 200)))
+    assert not is_blue(large, *((200, 300) if orientation else (300, 200)))

@@ -9,8 +9,8 @@ from typing import Any, cast
 from zipfile import BadZipFile, LargeZipFile, ZipFile
 
 import puremagic
-from PIL import Image, ImageOps
 
+from overture.actions import pictures
 from overture.core import files
 from overture.core.files import File, NewFile
 from overture.core.ids import ConversationId, FileId, MemberId
@@ -20,8 +20,6 @@ from overture.store.db import Tx
 from overture.store.files import Stored
 from overture.store.inbox import conversation_of
 
-# An image with more pixels than a large camera's is there to fill the memory.
-PIXELS_MAX = 50_000_000
 PREVIEW_PIXELS = 480
 # A document has a few dozen parts; more are there to keep the server busy.
 _PARTS_MAX = 5_000
@@ -120,15 +118,10 @@ def _is_known_as(kind: str, content: bytes) -> bool:
 
 def _image(file_id: FileId, name: str, kind: str, content: bytes) -> NewFile | Refusal:
     """Read whole, so that a damaged one is told now; a still of it is what conversations show."""
+    formats = (kind.partition("/")[2].upper(),)
     try:
-        with Image.open(BytesIO(content), formats=[kind.partition("/")[2].upper()]) as image:
-            if image.width * image.height > PIXELS_MAX:
-                return Refusal.FILE_IS_OTHERWISE
-            # A JPEG is read at a fraction of its size where that is enough.
-            _ = image.draft("RGB", (PREVIEW_PIXELS, PREVIEW_PIXELS))
-            upright = ImageOps.exif_transpose(image)
-            still = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        still = pictures.small(content, formats, PREVIEW_PIXELS)
+    except (pictures.TooManyPixels, pictures.NoPicture):
         return Refusal.FILE_IS_OTHERWISE
     still.thumbnail((PREVIEW_PIXELS, PREVIEW_PIXELS))
     made = BytesIO()

@@ -8,6 +8,7 @@ from io import BytesIO
 
 from PIL import Image, ImageOps
 
+from overture.actions import pictures
 from overture.core.ids import MemberId
 from overture.core.refusals import Refusal
 from overture.core.sending import Event
@@ -19,8 +20,6 @@ from overture.store.outbox import tell
 from overture.store.photos import Photo
 
 PHOTO_BYTES_MAX = 5 * 1024 * 1024
-# What a large camera makes; more is there to fill the memory.
-PIXELS_MAX = 50_000_000
 SMALL_PIXELS, LARGE_PIXELS = 96, 320
 _FORMATS = ("JPEG", "PNG", "WEBP")
 # Of a picture that is taller than wide, the face is above the middle.
@@ -64,15 +63,10 @@ async def remove(tx: Tx, member: MemberId, now: datetime) -> Refusal | None:
 def _made(content: bytes) -> Photo | BadText:
     """Upright, square, in two sizes, and without what cameras write into pictures."""
     try:
-        with Image.open(BytesIO(content), formats=_FORMATS) as image:
-            # Its head alone has been read so far.
-            if image.width * image.height > PIXELS_MAX:
-                return BadText("This picture has more pixels than can be read. Take a smaller one.")
-            # A JPEG is read at a fraction of its size where that is enough.
-            _ = image.draft("RGB", (LARGE_PIXELS, LARGE_PIXELS))
-            upright = ImageOps.exif_transpose(image)
-            whole = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        whole = pictures.small(content, _FORMATS, LARGE_PIXELS, square=True)
+    except pictures.TooManyPixels:
+        return BadText("This picture has more pixels than can be read. Take a smaller one.")
+    except pictures.NoPicture:
         return BadText("This cannot be read as a picture. JPEG, PNG and WebP can.")
     if whole.mode == "RGBA":
         whole = Image.alpha_composite(Image.new("RGBA", whole.size, _WHITE), whole).convert("RGB")

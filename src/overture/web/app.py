@@ -56,6 +56,7 @@ from overture.web.render import html
 from overture.web.shell import NOBODY, shell
 from overture.web.visit import (
     ANEW,
+    FORM_BYTES_MAX,
     SESSION_COOKIE,
     Absent,
     Answer,
@@ -100,6 +101,7 @@ MODULES: tuple[ModuleType, ...] = (
 
 _NOTICE_COOKIE = "notice"
 _POLICY = (b"content-security-policy", guard.POLICY.encode())
+FIELDS_MAX, FIELDS_BESIDE_FILES_MAX = 200, 16
 # How long an act or page may be worked on once its form has come.
 WORK_SECONDS = 120.0
 # What no database of text can hold; halves of pairs come in forms that name an odd encoding.
@@ -365,8 +367,11 @@ async def _take_form(handler: Handler, visit: Visit) -> None:
         return message
 
     reading = Request(request.scope, limited)
+    # Files wait on the disk; the fields beside them are in memory, and few.
     form: FormData = await reading.form(
-        max_files=handler.files_max, max_fields=200, max_part_size=most
+        max_files=handler.files_max,
+        max_fields=FIELDS_BESIDE_FILES_MAX if handler.files_max else FIELDS_MAX,
+        max_part_size=min(most, FORM_BYTES_MAX),
     )
     request._form = form  # pyright: ignore[reportPrivateUsage]  read by `request.form()` again
     visit.form = {name: value for name, value in form.multi_items() if isinstance(value, str)}
