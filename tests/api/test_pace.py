@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from overture.actions import pace
 from overture.core.pace import Pace
 from overture.core.suspicions import Evidence, Kind
 from overture.store import suspicions
@@ -45,6 +47,36 @@ async def test_a_new_account_begins_slowly_and_an_older_one_less_so(site):
     await site.days_pass(7)
     statuses = [(await ada.writes(each)).status_code for each in (alan, joan, mary)]
     assert statuses == [201, 201, 429]
+
+
+async def test_a_member_may_invite_so_many_in_a_day_and_an_operator_for_them_any(site, monkeypatch):
+    monkeypatch.setattr(pace, "INVITATIONS", replace(pace.INVITATIONS, count=1))
+    member = await site.member("ada")
+    ada = await site.token(member)
+    grace, alan, joan = await strangers(site, 3)
+
+    async def invites(caller, to):
+        return await caller.post("/connections", {"member_id": to.id})
+
+    assert (await invites(ada, grace)).status_code == 201
+    refused = await invites(ada, alan)
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    assert int(refused.headers["retry-after"]) > 0
+    assert (await ada.get("/connections", params={"state": "sent"})).json()["items"] != []
+    assert (await invites(member, alan)).status_code == 201
+    assert (await invites(member, joan)).status_code == 201
+
+
+async def test_a_member_may_report_so_often_in_a_day(site, monkeypatch):
+    monkeypatch.setattr(pace, "REPORTS", replace(pace.REPORTS, count=1))
+    ada = await site.token(await site.member("ada"))
+    (grace,) = await strangers(site, 1)
+    report = {"member_id": grace.id, "reason": "spam"}
+
+    answers = [await ada.post("/reports", report) for _ in range(2)]
+
+    assert [each.status_code for each in answers] == [201, 429]
+    assert answers[1].json()["code"] == "rate_limited"
 
 
 async def test_nothing_is_charged_for_a_letter_that_goes_too_fast(site):

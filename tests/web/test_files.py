@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from io import BytesIO
 
 import httpx
@@ -10,11 +11,13 @@ import pytest
 from PIL import Image
 
 from overture import ids
-from overture.actions import closing, network
+from overture.actions import closing, network, pace
 from overture.core.files import FILE_BYTES_MAX
 from overture.core.ids import ConversationId, MemberId
 from overture.core.refusals import Refusal
 from overture.store.db import all_rows
+from overture.web.app import FIELDS_BESIDE_FILES_MAX
+from overture.web.visit import FORM_BYTES_MAX
 from tests.web.conftest import Browser, Place, text_of
 
 PDF = b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
@@ -249,3 +252,30 @@ async def test_the_files_of_someone_who_left_are_gone(talk: Talk) -> None:
     assert (await talk.grace.get(link)).status_code == 404
     assert await talk.links(talk.grace) == []
     assert "See here" in text_of(await talk.grace.get(talk.page))
+
+
+async def test_who_sends_files_without_end_waits_and_their_text_is_kept(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "FILES", replace(pace.FILES, count=1))
+    assert (await talk.sends(talk.ada, ("cv.pdf", PDF))).status_code == 303
+
+    refused = await talk.sends(talk.ada, ("cv.pdf", PDF), body="And this one")
+
+    assert refused.status_code == 429
+    assert "too fast" in text_of(refused)
+    assert await talk.stored() == 1
+    assert "And this one" in (await talk.ada.get(talk.page)).text
+    # Without files one goes on, and so does the other side.
+    assert (await talk.sends(talk.ada)).status_code == 303
+    assert (await talk.sends(talk.grace, ("cv.pdf", PDF))).status_code == 303
+
+
+async def test_beside_its_files_a_form_brings_little(talk: Talk) -> None:
+    form, body = f"{talk.page}/messages", "x" * (FORM_BYTES_MAX + 1)
+
+    assert (await talk.ada.post(form, {"body": body})).status_code == 400
+    assert (await talk.sends(talk.ada, ("cv.pdf", PDF), body=body)).status_code == 400
+    fields = {f"field-{number}": "x" for number in range(FIELDS_BESIDE_FILES_MAX + 1)}
+    assert (await talk.ada.post(form, fields)).status_code == 400
+    assert await talk.stored() == 0

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from dataclasses import replace
 from io import BytesIO
 
 import httpx
 import pytest
 from PIL import Image
 
-from overture.actions import closing, members, network, reports
+from overture.actions import closing, members, network, pace, reports
 from overture.actions.members import PreferenceChanges, ProfileChanges
 from overture.actions.photos import PHOTO_BYTES_MAX
 from overture.core.ids import MemberId
@@ -17,7 +19,8 @@ from overture.core.policy import Outcome
 from overture.core.sending import Respond, Withdraw
 from overture.store import reports as reports_store
 from overture.store.members import Profile
-from tests.web.conftest import Browser, Place, text_of
+from overture.store.pages import Page as Listed
+from tests.web.conftest import Browser, Crowd, Place, text_of
 
 PLAN = {"premium": "premium_career"}
 
@@ -578,3 +581,58 @@ async def test_what_one_says_of_oneself_keeps_its_lines(place: Place) -> None:
     await ada.post("/profile", {"name": "Ada", "handle": "ada", "about": lines})
 
     assert f">{lines}</textarea>" in (await ada.get("/profile")).text
+
+
+async def test_a_day_allows_so_many_invitations_and_those_alone_count_that_went(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "INVITATIONS", replace(pace.INVITATIONS, count=2))
+    ada, bert = await place.member("ada"), await place.member("bert")
+    for handle in ("grace", "alan"):
+        await place.town.member(handle)
+    # Neither what was refused, nor what answers one of theirs.
+    assert (await ada.post("/in/bert/connect", {"note": "n" * 301})).status_code == 422
+    await bert.post("/in/ada/connect")
+    assert (await ada.post("/in/bert/connect")).status_code == 303
+    assert [(await ada.post(f"/in/{who}/connect")).status_code for who in ("grace", "alan")] == [
+        303,
+        303,
+    ]
+    await ada.post("/in/alan/disconnect")
+
+    refused = await ada.post("/in/alan/connect")
+
+    assert refused.status_code == 429
+    assert "as many members as a day allows" in text_of(refused)
+    assert "Withdraw invitation" not in text_of(await ada.get("/in/alan"))
+
+
+async def test_a_day_allows_so_many_reports(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "REPORTS", replace(pace.REPORTS, count=1))
+    ada = await place.member("ada")
+    await place.town.member("grace")
+    form = {"reason": "spam"}
+
+    statuses = [(await ada.post("/in/grace/report", form)).status_code for _ in range(2)]
+
+    assert statuses == [303, 429]
+    waiting = await place.town.look(
+        lambda tx: reports_store.newest(tx, cursor=None, limit=10, decided=False)
+    )
+    assert len(waiting.items) == 1
+
+
+@pytest.mark.parametrize("path", ["/members?q=ada", "/compose/people?q=ada"])
+async def test_many_who_search_leave_the_pages_their_connections(
+    place: Place, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    # The town has fewer connections than a server.
+    monkeypatch.setattr(place.site.searches, "_turns", asyncio.Semaphore(2))
+    searching = Crowd(2, lambda: Listed([], None))
+    monkeypatch.setattr(members, "search", searching)
+    ada = await place.member("ada")
+
+    async with searching.asked(lambda: ada.get(path), times=20) as answers:
+        assert (await ada.get("/inbox")).status_code == 200
+    assert {each.status_code for each in answers} == {200}
+    assert searching.most == 2

@@ -7,11 +7,12 @@ from msgspec import Meta
 
 from overture import ids
 from overture.actions import network as actions
-from overture.actions import reports
+from overture.actions import pace, reports
 from overture.actions.fields import Invalid
 from overture.actions.reports import Reason
 from overture.api.operation import Call, Who, operation
 from overture.api.operator_members import note
+from overture.api.problems import Problem, rate_limited
 from overture.api.wire import (
     TEXT,
     AConversationId,
@@ -32,6 +33,8 @@ from overture.store.reports import Report
 
 TAG = "Network"
 PAIRS_BYTES_MAX = 2 * 1024 * 1024
+# Where what a day allows is used up; how much of it is left is not worth a look-up.
+_AGAIN_SECONDS = 3600
 
 Note = Annotated[str, TEXT, Meta(extra_json_schema={"maxLength": NOTE_CHARS_MAX})]
 ReportNote = Annotated[str, TEXT, Meta(extra_json_schema={"maxLength": reports.NOTE_CHARS_MAX})]
@@ -136,7 +139,7 @@ class ReportOut(Out):
         Refusal.ALREADY_INVITED: 409,
     },
 )
-async def invite(call: Call, body: InviteIn) -> InvitationOut | Refusal | Invalid:
+async def invite(call: Call, body: InviteIn) -> InvitationOut | Refusal | Invalid | Problem:
     """Where they have invited the caller already, this accepts: the state is `accepted` then."""
     made = await actions.invite(
         call.tx,
@@ -146,7 +149,12 @@ async def invite(call: Call, body: InviteIn) -> InvitationOut | Refusal | Invali
         invitation_id=InvitationId(ids.new()),
         now=call.now,
     )
-    return invitation_out(made) if isinstance(made, Invitation) else made
+    if not isinstance(made, Invitation):
+        return made
+    counts = made.outgoing and not call.by_operator
+    if counts and not await pace.allows_invitation(call.tx, call.viewer):
+        return rate_limited(_AGAIN_SECONDS)
+    return invitation_out(made)
 
 
 @operation(
@@ -269,7 +277,7 @@ async def blocks(call: Call, query: PageQuery) -> Page[BlockOut]:
         Refusal.NO_SUCH_CONVERSATION: 404,
     },
 )
-async def report(call: Call, body: ReportIn) -> ReportOut | Refusal | Invalid:
+async def report(call: Call, body: ReportIn) -> ReportOut | Refusal | Invalid | Problem:
     """Nobody but the operator learns of it, and it is no response to an InMail."""
     made = await reports.report(
         call.tx,
@@ -283,6 +291,8 @@ async def report(call: Call, body: ReportIn) -> ReportOut | Refusal | Invalid:
     )
     if not isinstance(made, Report):
         return made
+    if not call.by_operator and not await pace.allows_report(call.tx, call.viewer):
+        return rate_limited(_AGAIN_SECONDS)
     return ReportOut(
         id=made.id,
         member_id=made.member,

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from starlette.responses import Response
 
 from overture import ids
-from overture.actions import conversations, drafts, inbox, network
+from overture.actions import conversations, drafts, inbox, network, pace
 from overture.actions.conversations import KeyReused
 from overture.actions.drafts import Place
 from overture.actions.fields import Invalid
@@ -287,10 +287,14 @@ async def write(visit: Visit) -> Answer:
     body = text.body(raw, policy.body_chars_max)
     if isinstance(body, BadText):
         return await _unsent(visit, visit.words.say(body.sentence), 422)
+    viewer = visit.viewer.id
+    if visit.files and not await visit.site.db.writing(lambda tx: pace.allows_files(tx, viewer)):
+        sentence = visit.words.gettext("You send files too fast. Wait some minutes, and try again.")
+        return await _unsent(visit, sentence, 429)
     files = await received(visit.files)
     if isinstance(files, Refusal):
         return await _unsent(visit, visit.words.say(files.sentence), 422)
-    command = Write(visit.viewer.id, here, MessageId(ids.new()), body, reply, files)
+    command = Write(viewer, here, MessageId(ids.new()), body, reply, files)
     return await _send(visit, command, wrote=True)
 
 

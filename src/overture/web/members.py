@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from overture import ids
-from overture.actions import conversations, members, network, profiles, reports
+from overture.actions import conversations, members, network, pace, profiles, reports
 from overture.actions.fields import Invalid
 from overture.actions.members import ProfileChanges
 from overture.actions.reports import Reason
@@ -27,7 +27,7 @@ from overture.store.reports import Report
 from overture.web.compose import Action, Situation, situation_of
 from overture.web.context import Site
 from overture.web.prose import letter
-from overture.web.visit import Absent, Answer, Done, Go, Page, Visit, act, page
+from overture.web.visit import Absent, Answer, Done, Go, No, Page, Visit, act, page
 from overture.words import Words, words_of
 
 PEOPLE_AT_ONCE = 20
@@ -268,6 +268,9 @@ async def connect(visit: Visit) -> Answer:
     if isinstance(made, Refusal):
         return visit.refused(made, url=f"/in/{found.handle}")
     accepted = found.invitation is InvitationSeen.RECEIVED
+    if not accepted and not await pace.allows_invitation(visit.tx, visit.viewer.id):
+        sentence = _("You have invited as many members as a day allows. Try again tomorrow.")
+        return No(sentence, 429, f"/in/{found.handle}")
     said = _("You and %(name)s are connected.") if accepted else _("Your invitation is on its way.")
     return _done(found, said % {"name": found.name})
 
@@ -326,6 +329,9 @@ async def report(visit: Visit) -> Answer:
         return _asked(visit, found, "report", visit.errors(made))
     if not isinstance(made, Report):
         return visit.refused(made, url=f"/in/{found.handle}")
+    if not await pace.allows_report(visit.tx, visit.viewer.id):
+        sentence = _("You have reported as much as a day allows. Try again tomorrow.")
+        return No(sentence, 429, f"/in/{found.handle}")
     said = _("Thank you. What becomes of your report stands under Settings, Reports and decisions.")
     return _done(found, said)
 

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 from starlette.responses import Response
 
-from overture.actions import photos
+from overture.actions import pace, photos
 from overture.actions.photos import PHOTO_BYTES_MAX
 from overture.core.ids import MemberId
 from overture.core.refusals import Refusal
@@ -38,11 +38,14 @@ async def photo(visit: Visit) -> Answer:
 @act("/profile/photo", transaction=False, form_bytes_max=_FORM_BYTES_MAX, files_max=1)
 async def upload(visit: Visit) -> Answer:
     """The member's photo is this from now on."""
+    viewer = visit.viewer.id
+    if not await visit.site.db.writing(lambda tx: pace.allows_files(tx, viewer)):
+        sentence = visit.words.gettext("You send files too fast. Wait some minutes, and try again.")
+        return No(sentence, 429, "/profile")
     content = await visit.files[0].read() if visit.files else b""
     made = await photos.make(content)
     if isinstance(made, BadText):
         return No(visit.words.say(made.sentence), 422, "/profile")
-    viewer = visit.viewer.id
 
     async def work(tx: Tx) -> Refusal | None:
         return await photos.put(tx, viewer, made, await visit.site.clock.now(tx))
