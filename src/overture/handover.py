@@ -167,7 +167,7 @@ class Handovers:
             raise HandoverProblem("there is none, or it is far too long")
         try:
             said = jws.extract_compact(token.encode()).headers()
-        except (JoseError, ValueError, TypeError, LookupError):
+        except (JoseError, ValueError, TypeError, LookupError, RecursionError):
             raise HandoverProblem("it is no token") from None
         algorithm, known_as = said.get("alg"), said.get("kid")
         for key in self._keys:
@@ -181,7 +181,7 @@ class Handovers:
                     # Most libraries still write EdDSA, where Ed25519 is the newer name for the same.
                     warnings.simplefilter("ignore")
                     return jwt.decode(token, key, [str(algorithm)]).claims
-            except (JoseError, ValueError, TypeError):
+            except (JoseError, ValueError, TypeError, RecursionError):
                 continue
         raise HandoverProblem("no key of the host’s signed it")
 

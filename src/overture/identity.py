@@ -6,6 +6,7 @@ that it sends is logged.
 """
 
 import asyncio
+import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -43,6 +44,8 @@ _ALGORITHMS = (
     *("ES256", "ES384", "ES512", "Ed25519"),
 )
 _CHARS_MAX = 255
+# How providers name errors; whatever else comes in its place is anybody's words.
+_ERROR = re.compile(r"[a-z_]{1,60}")
 
 
 class ProviderProblem(Exception):
@@ -155,7 +158,9 @@ class Provider:
         if (must_say or "iss" in came) and came.get("iss") != self.client.issuer:
             raise ProviderProblem("another issuer answered")
         if "code" not in came:
-            raise ProviderProblem(f"no code came back: {came.get('error', '')[:80]!r}")
+            error = came.get("error", "")
+            told = error if _ERROR.fullmatch(error) else "nor an error that is one"
+            raise ProviderProblem(f"no code came back: {told}")
         async with _session() as session:
             tokens = await self._exchange(session, found, came["code"], flow)
             claims = await self._claims(session, found, tokens.id_token, flow)

@@ -725,6 +725,16 @@ async def changes_password(town, member, current=RIGHT, to=WRONG, session=None):
     )
 
 
+async def test_a_member_has_mails_sent_to_few_addresses_that_they_only_name(town, ada):
+    answers = [
+        await changes_email(town, ada, f"stranger-{each}@example.org")
+        for each in range(rules.MAILS_BY_MEMBER.count + 1)
+    ]
+
+    assert answers[:-1] == [None] * rules.MAILS_BY_MEMBER.count
+    assert answers[-1] is Denied.TOO_OFTEN
+
+
 async def changes_email(town, member, email):
     return await accounts.change_email(town.db, member, email, ids.new(), town.now, language="en")
 

@@ -8,8 +8,9 @@ import pytest
 
 from overture import ids
 from overture.actions import credits as statements
-from overture.actions import decisions, ledger, network
+from overture.actions import decisions, ledger, members, network
 from overture.actions.decisions import Act
+from overture.actions.fields import Invalid
 from overture.core.conversations import State
 from overture.core.decisions import Ground, Measure
 from overture.core.ids import ConversationId, DecisionId, MemberId, MessageId
@@ -90,6 +91,24 @@ async def test_nobody_can_write_to_a_suspended_member_and_cannot_tell_why(town):
     await lifts(town, ada)
     assert not isinstance(await town.sends(grace, ada), Refusal)
     assert not isinstance(await town.sends(friend, ada), Refusal)
+
+
+async def test_nobody_but_the_operator_finds_a_suspended_member(town):
+    ada, grace = await town.member("ada", **CAREER), await town.member("grace", **CAREER)
+
+    async def found(viewer: MemberId | None, q: str) -> bool:
+        page = await town.look(
+            lambda tx: members.search(tx, viewer, q, cursor=None, limit=10, now=town.now)
+        )
+        assert not isinstance(page, Invalid)
+        return ada in [each.id for each in page.items]
+
+    assert [await found(grace, q) for q in ("ada", "")] == [True, True]
+    await suspends(town, ada)
+
+    assert [await found(grace, q) for q in ("ada", "")] == [False, False]
+    # Whom a host site tells over its members is still among them.
+    assert await found(None, "")
 
 
 async def test_a_letter_that_waits_can_still_be_answered_and_the_credit_comes_back(town):

@@ -507,11 +507,20 @@ async def test_a_code_shows_it_as_well_and_only_once(town, ada, app, codes):
 async def test_who_took_over_a_browser_can_guess_neither(town, ada, app, codes):
     signed_in = await second_step(town, await first_step(town), code(app))
     session = (await who(town, signed_in.secret)).session
-    for _ in range(10):
-        await proving.by_code(
-            town.db, ada, "000000", session=session, fresh=fresh(), at=AT, now=town.now
+
+    async def shows(shown):
+        return await proving.by_code(
+            town.db, ada, shown, session=session, fresh=fresh(), at=AT + HALF_MINUTE, now=town.now
         )
 
+    assert [await shows("000000") for _ in range(10)] == [Denied.WRONG_CODE] * 10
+    assert await shows(code(app, AT + HALF_MINUTE)) is Denied.CODES_TOO_OFTEN
+    # Whoever knows the password begins nothing anew with it; nor do codes keep its owner out.
+    assert isinstance(await proves(town, ada, session), Proven)
+    assert await shows(code(app, AT + HALF_MINUTE)) is Denied.CODES_TOO_OFTEN
+
+    wrong = [await proves(town, ada, session, "not the one") for _ in range(10)]
+    assert wrong == [Denied.WRONG_PASSWORD] * 10
     assert await proves(town, ada, session) is Denied.TOO_OFTEN
 
 

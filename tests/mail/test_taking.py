@@ -535,3 +535,17 @@ def test_what_mail_servers_are_told_is_one_line_of_ascii() -> None:
     assert said.isascii()
     assert said.isprintable()
     assert len(said) <= 450
+
+
+async def test_why_mails_were_not_taken_is_counted_under_few_reasons(post) -> None:
+    for length in (3001, 3002):
+        await post.hands_over(mail("x" * length), post.reply_to())
+    await post.hands_over(mail(""), post.reply_to())
+
+    rows = await post.town.look(
+        lambda tx: all_rows(tx, "select why, count from mail_counts order by count")
+    )
+
+    assert [count for _, count in rows] == [1, 2]
+    assert [why.partition(" ")[0] for why, _ in rows] == ["5.6.0", "5.6.0"]
+    assert "3001" not in str(rows)

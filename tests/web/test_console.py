@@ -267,3 +267,10 @@ async def _forge(tx: Tx) -> None:
     await tx.execute("grant update on audit to current_user")
     await tx.execute("update audit set actor = 'nobody' where number = 1")
     await tx.execute("revoke update on audit from current_user")
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "yesterday"])
+async def test_a_day_at_the_edge_of_the_calendar_is_no_fault(place: Place, day: str):
+    otto = await place.operator("otto")
+
+    assert (await otto.get("/ops/audit", params={"until": day})).status_code == 200

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from io import BytesIO
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
@@ -159,6 +161,18 @@ async def test_addresses_are_masked_and_shown_in_whole_for_a_reason(
     assert (
         await otto.post(f"/ops/members/{ids.new()}/address", {"reason": "Why"})
     ).status_code == 404
+
+
+async def test_members_learn_that_their_address_was_looked_at_and_not_what_for(
+    place: Place, otto: Browser, ada: Browser
+):
+    await otto.post(f"/ops/members/{ada.id}/address", {"reason": "Eve says that she knows her."})
+
+    taken = ZipFile(BytesIO((await ada.get("/me/export")).content))
+
+    security = taken.read("security.json").decode()
+    assert "address.shown" in security
+    assert "Eve" not in security
 
 
 # As the rules see them ----------------------------------------------------------------------------

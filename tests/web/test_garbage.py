@@ -55,3 +55,12 @@ async def test_half_of_a_pair_is_refused_in_whatever_encoding_it_comes(place: Pl
         assert await _post_in(ada, path, field, rb"\ud800 hi", charset) == 400, path
     for path, field in (("/login", "email"), ("/reset", "email"), ("/verify", "link")):
         assert await _post_in(nobody, path, field, rb"\ud800 hi", charset) == 400, path
+
+
+@pytest.mark.parametrize(("live", "header"), [("", "location"), ("1", "x-go")])
+async def test_an_address_in_any_script_is_gone_on_to(place: Place, live: str, header: str):
+    ada = await place.member("ada")
+
+    answer = await ada.get("/login", params={"next": "/in/漢字?a=b%20c#d"}, live=live)
+
+    assert answer.headers[header] == "/in/%E6%BC%A2%E5%AD%97?a=b%20c#d"

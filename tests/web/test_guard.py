@@ -21,7 +21,9 @@ ORIGIN, HOST = ("origin", SITE), ("host", "inmail.example")
         ([("sec-fetch-site", "cross-site"), ORIGIN, HOST], False),
         ([ORIGIN, HOST], True),
         # By the name that the proxy asks by, the server knows itself too.
-        ([("origin", "http://localhost:8000"), ("host", "localhost:8000")], True),
+        ([("origin", "https://overture.internal"), ("host", "overture.internal")], True),
+        # Where all is https, anybody on the way can write a page that is not.
+        ([("origin", "http://inmail.example"), HOST], False),
         ([("origin", "https://evil.example"), HOST], False),
         ([("origin", f"{SITE}.evil.example"), HOST], False),
         ([("origin", "null"), HOST], False),
@@ -35,3 +37,9 @@ def test_a_form_is_ours_if_the_browser_says_so(said: list[tuple[str, str]], own:
     headers = Headers(raw=[(name.encode(), value.encode()) for name, value in said])
 
     assert is_own(headers, SITE) is own
+
+
+def test_on_this_machine_pages_come_without_tls():
+    headers = Headers({"origin": "http://localhost:8000", "host": "localhost:8000"})
+
+    assert is_own(headers, "http://127.0.0.1:8000")

@@ -248,6 +248,9 @@ async def test_a_member_without_an_address_needs_a_verified_one(place: Place):
     unsure = claims(email="bo@example.org", email_verified="true")
     assert "not verified where you sign in" in await refused(place, signed(unsure))
 
+    none = claims(email="bo\x00@example.org", email_verified=True)
+    assert "not verified where you sign in" in await refused(place, signed(none))
+
     sure = claims(email="bo@example.org", email_verified=True)
     assert (await comes(place.browser(), signed(sure))).headers["location"] == "/inbox"
     assert await rows(place, "select email, password from accounts") == [("bo@example.org", None)]
@@ -269,6 +272,15 @@ async def test_who_is_new_becomes_a_member_where_the_operator_said_so(creating: 
     # And is the same the next time, whatever is said of them by then.
     assert (await comes(place.browser(), signed())).headers["location"] == "/inbox"
     assert len(await rows(place, "select from members")) == 1
+
+
+@pytest.mark.parametrize("headline", ["h" * 300, "two\nlines", "a\x00b"])
+async def test_what_no_profile_can_have_keeps_nobody_out(creating: Place, headline: str):
+    said = claims(**NEW | {"headline": headline, "name": "n" * 300}, email_verified=True)
+
+    assert (await comes(creating.browser(), signed(said))).headers["location"] == "/inbox"
+
+    assert await rows(creating, "select name, headline from members") == [("ada", "")]
 
 
 async def test_two_at_once_make_one_member(creating: Place):

@@ -649,8 +649,9 @@ async def change_email(
         return invalid
 
     async def work(tx: Tx) -> Denied | None:
-        to_address = rules.MAILS_TO_ADDRESS
-        if not await attempts.within(tx, [(to_address, to_address.key(folded(to)))]):
+        to_address, by_member = rules.MAILS_TO_ADDRESS, rules.MAILS_BY_MEMBER
+        tries = [(to_address, to_address.key(folded(to))), (by_member, by_member.key(member))]
+        if not await attempts.within(tx, tries):
             return Denied.TOO_OFTEN
         await mails.want(tx, Wanted(mail, Mail.EMAIL.value, to, member, language), now)
         return None

@@ -132,7 +132,8 @@ async def opened(tx: Tx, member: MemberId, identity: Identity, now: datetime) ->
     if waiting is None:
         return Denied.IDENTITY_FAILED
     same = folded(waiting.email) == folded(identity.email)
-    email = waiting.email or (identity.email if identity.email_verified else "")
+    told = accounts.address(identity.email) if identity.email_verified else ""
+    email = waiting.email or ("" if isinstance(told, BadText) else told)
     verified = identity.email_verified and (same or not waiting.email)
     if not email or not await account_store.take_address(tx, folded(email), member):
         return Denied.IDENTITY_UNVERIFIED
@@ -152,13 +153,14 @@ async def joined(tx: Tx, identity: Identity, newcomer: Newcomer, now: datetime) 
     email = accounts.address(identity.email)
     assert not isinstance(email, BadText), "looked at before"
     name = text.line(identity.name, text.NAME_CHARS_MAX, required=True)
+    headline = text.line(newcomer.headline, text.HEADLINE_CHARS_MAX)
     made = NewMember(
         id=newcomer.id,
         handle="",
         name=email.partition("@")[0][: text.NAME_CHARS_MAX] if isinstance(name, BadText) else name,
         email=email,
         time_zone=newcomer.time_zone,
-        headline=newcomer.headline,
+        headline="" if isinstance(headline, BadText) else headline,
         external_id=newcomer.external_id,
     )
     if not await accounts.join(tx, made, None, now, verified=True):

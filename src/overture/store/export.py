@@ -63,7 +63,7 @@ async def own(tx: Tx, member: MemberId) -> Own:
         links=await _rows(tx, _LINKS, of),
         failing_addresses=await _rows(tx, _FAILING_ADDRESSES, of),
         security=[
-            row | {"detail": msgspec.json.decode(row["detail"])}
+            row | {"detail": _told(row["action"], msgspec.json.decode(row["detail"]))}
             for row in await _rows(tx, _SECURITY, of)
         ],
         passkeys=await _rows(tx, _PASSKEYS, of),
@@ -104,6 +104,13 @@ async def content(
     row = await cursor.fetchone()
     assert row is not None, "a file that a message names is there, at one moment of the database"
     return row[0]
+
+
+def _told(action: str, detail: Row) -> Row:
+    """Why an operator looked at an address may tell of somebody else; that one did is the member's."""
+    if action == "address.shown":
+        return {name: value for name, value in detail.items() if name != "reason"}
+    return detail
 
 
 async def _rows(tx: Tx, statement: LiteralString, params: Mapping[str, object]) -> list[Row]:

@@ -335,7 +335,7 @@ async def search(
 async def newest(
     tx: Tx, viewer: MemberId | None, *, cursor: str | None, limit: int, now: datetime
 ) -> Page[Profile]:
-    """All members, the last to be made first."""
+    """All members, the last to be made first; to the operator also those who are suspended."""
     (last,) = (None,) if cursor is None else pages.decode(cursor, tuple[UUID])
     params = {"viewer": viewer, "now": now, "last": last, "limit": limit + 1}
     rows = await all_rows(tx, _NEWEST, params)
@@ -510,6 +510,7 @@ _NEWEST = f"""
     select {_PUBLIC}, null, {_TO_VIEWER}
     from members m
     where m.closed_at is null and (%(last)s::uuid is null or m.id < %(last)s::uuid)
+        and (%(viewer)s::uuid is null or m.suspended_at is null)
     order by m.id desc
     limit %(limit)s
 """

@@ -106,6 +106,8 @@ FIELDS_MAX, FIELDS_BESIDE_FILES_MAX = 200, 16
 WORK_SECONDS = 120.0
 # What no database of text can hold; halves of pairs come in forms that name an odd encoding.
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
+# All that an address may have beside letters and digits (RFC 3986).
+_URL_SIGNS = "%!#$&'()*+,/:;=?@[]~"
 # Longer than any id.
 _SECRET = re.compile(r"[\w-]{40,}")
 
@@ -415,7 +417,7 @@ async def _response(answer: Answer, visit: Visit) -> Response:
         case Go():
             # A script goes there itself: it must not take the other page for patches.
             response = (
-                HTMLResponse("", headers={"X-Go": answer.url})
+                HTMLResponse("", headers={"X-Go": _written(answer.url)})
                 if visit.live
                 else RedirectResponse(answer.url, 303)
             )
@@ -464,7 +466,12 @@ def _done(answer: Done, visit: Visit) -> Response:
     patches = _render(answer.patches, visit, answer.values) if answer.patches else ""
     if answer.notice:
         patches += _render("patches/notice.html", visit, {"notice": answer.notice})
-    return HTMLResponse(patches, headers={} if answer.patches else {"X-Go": answer.url})
+    return HTMLResponse(patches, headers={} if answer.patches else {"X-Go": _written(answer.url)})
+
+
+def _written(url: str) -> str:
+    """As a header has it: in ASCII. What was written so before stays as it is."""
+    return quote(url, safe=_URL_SIGNS)
 
 
 async def _no(answer: No, visit: Visit) -> Response:

@@ -32,12 +32,16 @@ POLICY = policy()
 def is_own(headers: Headers, public_url: str) -> bool:
     """Whether a request that changes something comes from a page of this site.
 
-    Browsers say so in Sec-Fetch-Site; older ones in Origin, which must be our own address then. One
-    that says nothing at all is not taken: every browser says something with a form.
+    Browsers say so in Sec-Fetch-Site; older ones in Origin, which must be our own address then: where
+    that is https, no page is ours that anybody on the way could have written. One that says nothing at
+    all is not taken: every browser says something with a form.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
     origin = headers.get("origin", "")
     host = headers.get("host", "")
-    return bool(origin) and origin in (public_url, f"http://{host}", f"https://{host}")
+    ours = [public_url, f"https://{host}"]
+    if not public_url.startswith("https://"):
+        ours.append(f"http://{host}")
+    return bool(origin) and origin in ours

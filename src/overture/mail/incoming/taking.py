@@ -217,8 +217,12 @@ def _key(raw: bytes, mail: Mail, found: Addressed) -> str:
 
 
 def _why(told: Told) -> str:
-    """What is counted of why it was not taken."""
-    return f"{told.code} {told.sentence}" if told.fate in (Fate.REFUSED, Fate.LATER) else ""
+    """What is counted of why it was not taken. Where it tells how long the text was, the code alone:
+    there would be as many reasons as texts."""
+    if told.fate not in (Fate.REFUSED, Fate.LATER):
+        return ""
+    differs = isinstance(told.sentence, Sentence) and told.sentence.values
+    return told.code if differs else f"{told.code} {told.sentence}"
 
 
 _CAME = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -72,13 +72,13 @@ async def _wanted(visit: Visit) -> tuple[Wanted, bool]:
 
 
 def _end_of(visit: Visit, day: str) -> datetime | None:
-    """The end of a day as the reader's zone has it; None for what is no day."""
-    try:
-        at = datetime.fromisoformat(day)
-    except ValueError:
-        return None
+    """The end of a day as the reader's zone has it; None for what is no day, or the calendar's last."""
     zone = visit.words.local(visit.now).tzinfo
-    return at.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=zone) + timedelta(days=1)
+    try:
+        at = datetime.combine(datetime.fromisoformat(day), time(), zone)
+        return (at + timedelta(days=1)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 async def _rows(visit: Visit, found: Sequence[Entry]) -> list[Row]:
