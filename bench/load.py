@@ -43,6 +43,8 @@ def server(url: str, *options: str, processes: int) -> Iterator[Server]:
             [
                 str(Path(sys.executable).parent / "overture"), "serve", "--database-url", url,
                 "--port", "0", "--policy", str(policy), "--processes", str(processes),
+                # Many come from few members here.
+                "--requests-per-minute", "0",
                 *options,
             ],
             env={**os.environ, "OVERTURE_OPERATOR_TOKEN": OPERATOR_TOKEN},

@@ -376,6 +376,7 @@ async def _answer(
             push=push,
             lab=trials(),
             examine=partial(doctor.examine, carried_back(orders.settings), orders.url),
+            requests_per_minute=orders.requests_per_minute,
         )
 
         def room() -> int:

@@ -515,14 +515,15 @@ ROWS = (
     Row(
         "requests_per_minute",
         "600",
-        "Requests that each member's token may make, in each process; 0 for no limit.",
+        "Requests that each member's token, and their browsers together, may make, in each process; "
+        "0 for no limit.",
         _count(0, 10**9),
         "N",
     ),
     Row(
         "writes_per_minute",
         "120",
-        "Of these, requests that write; 0 for no limit.",
+        "Of a token's, requests that write; 0 for no limit.",
         _count(0, 10**9),
         "N",
     ),

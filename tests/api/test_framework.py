@@ -12,7 +12,7 @@ import pytest
 from overture import ids
 from overture.actions.lanes import Lane
 from overture.api import app
-from overture.api.limits import RateLimit
+from overture.limits import RateLimit
 from overture.store.db import Unavailable, one_row
 from tests.api.conftest import OPERATOR_TOKEN, Caller, Site, site_in
 
@@ -196,7 +196,7 @@ async def test_a_members_token_is_limited_and_an_operators_is_not(database_url):
 
 def test_a_window_slides(monkeypatch):
     now = 600.0
-    monkeypatch.setattr("overture.api.limits.monotonic", lambda: now)
+    monkeypatch.setattr("overture.limits.monotonic", lambda: now)
     limit = RateLimit(10)
     assert [limit.hit("ada") for _ in range(11)] == [0] * 10 + [66]
     assert limit.hit("grace") == 0

@@ -43,3 +43,23 @@ async def test_assets_are_kept_for_good_under_their_release(place: Place):
 @pytest.mark.parametrize("path", ["/static/x/../../pyproject.toml", "/static/%2e%2e/app.py"])
 async def test_nothing_else_is_served_as_an_asset(place: Place, path: str):
     assert (await place.browser().get(path)).status_code == 404
+
+
+async def test_who_asks_for_more_than_a_person_reads_waits(place: Place, monkeypatch):
+    ada, grace = await place.member("ada"), await place.member("grace")
+    nobody = place.browser()
+    # The same three requests of each member a minute, in however many browsers.
+    monkeypatch.setattr(place.site.requests, "_per_minute", 3)
+    again = await place.signed_in(ada.id)
+
+    for browser in (ada, again, ada):
+        assert (await browser.get("/inbox")).status_code == 200
+    refused = await again.get("/inbox")
+
+    assert refused.status_code == 429
+    assert 1 <= int(refused.headers["retry-after"]) <= 120
+    assert "Wait a moment" in text_of(refused)
+    assert (await ada.post("/settings/privacy", live="1")).status_code == 429
+    assert (await ada.get(f"/photos/{grace.id}/none")).status_code == 404
+    assert (await grace.get("/inbox")).status_code == 200
+    assert [(await nobody.get("/login")).status_code for _ in range(5)] == [200] * 5

@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from overture.actions.lanes import Lane
-from overture.api.limits import RateLimit
 from overture.context import Shared
 from overture.core.webhooks import host_name
+from overture.limits import RateLimit
 from overture.store.callers import Presented, Token, tokens_of
 
 

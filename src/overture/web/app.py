@@ -235,6 +235,11 @@ async def _answer(handler: Handler, visit: Visit) -> Answer:
     _ = visit.words.gettext
     if getattr(request.state, "away", False):
         raise Unavailable
+    if visit.visitor is not None and not handler.path.startswith("/photos/"):
+        # A page of faces asks for as many photos, once.
+        wait = site.requests.hit(visit.visitor.id)
+        if wait:
+            return No(_("You ask for more than a person reads. Wait a moment."), 429, wait=wait)
     own = handler.method == "GET" or handler.from_anywhere
     if not own and not guard.is_own(request.headers, site.public_url):
         _log.info("POST %s was refused: it came from another site", handler.path)
@@ -429,6 +434,8 @@ async def _response(answer: Answer, visit: Visit) -> Response:
             response = _done(answer, visit)
         case No():
             response = await _no(answer, visit)
+            if answer.wait:
+                response.headers["Retry-After"] = str(answer.wait)
     _set_cookies(response, visit)
     response.headers.setdefault("Cache-Control", "no-store")
     path = visit.request.url.path
@@ -480,8 +487,8 @@ async def _no(answer: No, visit: Visit) -> Response:
         patches = _render(answer.patches, visit, answer.values) if answer.patches else ""
         patches += _render("patches/alert.html", visit, values)
         return HTMLResponse(patches, answer.status)
-    if answer.status >= 500:
-        # The shell needs the database, which may be what is away.
+    if answer.status >= 500 or answer.wait:
+        # The shell needs the database, which may be what is away, or is to be spared.
         values |= {"layout": "base.html", "shell": NOBODY, "notice": None}
         return HTMLResponse(_render("no.html", visit, values), answer.status)
     return await _page(Page("no.html", values, answer.status), visit)

@@ -15,6 +15,7 @@ from overture.core.policy import Policy
 from overture.core.seals import Secret
 from overture.handover import Handovers, Host
 from overture.identity import Client, Provider
+from overture.limits import RateLimit
 from overture.store.accounts import Viewer, sessions_of
 
 UPLOADS_AT_ONCE = 3
@@ -75,6 +76,7 @@ class Site(Shared):
 
     `public_url` is the address at which browsers reach the site, without a slash at its end. `secret`
     is what links in mails are sealed with. `uploads` is held while a form with files is worked on.
+    `requests` are counted for each member, but for photos.
     """
 
     sessions: Lane[str, Viewer | None]
@@ -91,6 +93,7 @@ class Site(Shared):
     lab: Lab | None = None
     # Looks at all that the installation rests on, as `overture doctor` does; None where nobody can.
     examine: Callable[[], Awaitable[Sequence[Finding]]] | None = None
+    requests: RateLimit = field(default_factory=lambda: RateLimit(0))
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UPLOADS_AT_ONCE))
 
     @property
@@ -125,6 +128,7 @@ def make_site(
     push: Push | None = None,
     lab: Lab | None = None,
     examine: Callable[[], Awaitable[Sequence[Finding]]] | None = None,
+    requests_per_minute: int = 0,
 ) -> Site:
     db = shared.db
 
@@ -151,6 +155,7 @@ def make_site(
         push=push if _is_secure(public_url) else None,
         lab=lab,
         examine=examine,
+        requests=RateLimit(requests_per_minute),
     )
 
 

@@ -126,7 +126,8 @@ class Done:
 class No:
     """An expected no: a sentence, shown as an alert; `url` is where to go on without a script.
 
-    With `patches`, a script gets these beside the alert.
+    With `patches`, a script gets these beside the alert. `wait`: for how many seconds, where it was for
+    asking too much; little is made of that.
     """
 
     sentence: str
@@ -134,6 +135,7 @@ class No:
     url: str | None = None
     patches: str | None = None
     values: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    wait: int = 0
 
 
 @dataclass(frozen=True, slots=True)
