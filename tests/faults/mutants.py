@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from importlib.resources.abc import Traversable
 from typing import Any
 
+from overture.actions import conversations as acts
 from overture.cli import main
 from overture.store import conversations, migrate
 from overture.store.db import Database, Tx, pipelined
@@ -73,6 +74,23 @@ def charge_apart() -> None:
     conversations.pipelined = in_two  # pyright: ignore[reportPrivateLocalImportUsage]
 
 
+def keys_forgotten() -> None:
+    """Keeps no answer under a key, so that a repeat is another request; and answers late."""
+    commits = Database.writing
+
+    async def nothing(*_: object) -> dict[Any, Any]:
+        return {}
+
+    async def writing(self: Database, work: Callable[[Tx], Awaitable[Any]]) -> Any:
+        result = await commits(self, work)
+        await asyncio.sleep(WINDOW_SECONDS)
+        return result
+
+    acts.kept = nothing  # type: ignore[assignment] # pyright: ignore[reportPrivateLocalImportUsage]
+    acts.keep = nothing  # type: ignore[assignment] # pyright: ignore[reportPrivateLocalImportUsage]
+    Database.writing = writing  # type: ignore[method-assign,assignment]
+
+
 def next_version() -> None:
     """No fault, but a version with more steps of the schema, as many as STEPS says."""
     migrate.migrations = and_more(int(os.environ["STEPS"]))
@@ -106,6 +124,7 @@ if __name__ == "__main__":
     {
         "answer_first": answer_first,
         "charge_apart": charge_apart,
+        "keys_forgotten": keys_forgotten,
         "next_version": next_version,
     }[sys.argv.pop(1)]()
     main()

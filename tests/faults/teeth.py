@@ -28,6 +28,12 @@ def charges_apart(ground: Ground) -> Row:
     return _must_find(row, "charge and message in two transactions")
 
 
+def keys_forgotten(ground: Ground) -> Row:
+    """Clients that were not answered write again what is there already."""
+    row = kills(ground, ["server"] * 2, mutant="keys_forgotten")
+    return _must_find(row, "repeats that are further requests")
+
+
 def nobody_waits_for_the_standby(ground: Ground) -> Row:
     """What the primary alone had is lost with it."""
     row = failovers(ground, synchronous=False)
@@ -42,5 +48,6 @@ TEETH: dict[str, Callable[[Ground], Row]] = {
     "commits that do not wait": commits_that_do_not_wait,
     "answers before commits": answers_before_commits,
     "charges apart": charges_apart,
+    "keys forgotten": keys_forgotten,
     "nobody waits for the standby": nobody_waits_for_the_standby,
 }

@@ -17,6 +17,7 @@ from tests.faults.teeth import (
     answers_before_commits,
     charges_apart,
     commits_that_do_not_wait,
+    keys_forgotten,
     nobody_waits_for_the_standby,
 )
 
@@ -63,6 +64,10 @@ def test_charge_and_message_in_two_transactions_are_found(ground: Ground, shown:
     assert not found.lost
     assert any(each.startswith("A charge without a message") for each in found.unbalanced)
     assert any(each.startswith("Ledger: The InMail of this entry") for each in found.unbalanced)
+
+
+def test_a_repeat_that_is_carried_out_again_is_found(ground: Ground, shown: Shown) -> None:
+    assert shown(keys_forgotten(ground)).found.doubled
 
 
 # What a lost database leaves open ----------------------------------------------------------------
