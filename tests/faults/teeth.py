@@ -30,7 +30,7 @@ def charges_apart(ground: Ground) -> Row:
 
 def keys_forgotten(ground: Ground) -> Row:
     """Clients that were not answered write again what is there already."""
-    row = kills(ground, ["server"] * 2, mutant="keys_forgotten")
+    row = kills(ground, ["server"], mutant="keys_forgotten")
     return _must_find(row, "repeats that are further requests")
 
 
