@@ -65,8 +65,8 @@ def server(url: str, *options: str, processes: int) -> Iterator[Server]:
 
 @dataclass(frozen=True)
 class Load:
-    """Answers a second that were 2xx, milliseconds, how many answers were and were not 2xx, and how many
-    took more than two seconds."""
+    """Answers a second that were 2xx, milliseconds, how many answers were and were not 2xx, and how
+    many took more than two seconds."""
 
     per_second: float
     p50: float

@@ -274,8 +274,8 @@ class Receivers:
             "smtp_host": "127.0.0.1",
             "smtp_port": str(self.mails.port),
             "smtp_security": "none",
-            # A mail that was taken on with a commit whose answer never came waits until nobody can be at
-            # it any more: four steps, and a margin. As long as that the clock's next move may take.
+            # A mail that was taken on with a commit whose answer never came waits until nobody can be
+            # at it any more: four steps, and a margin. As long as that the clock's next move may take.
             "smtp_seconds": "5",
         }
 
