@@ -374,7 +374,7 @@ async def _answer(
             host=orders.host,
             embed_origins=orders.embed_origins,
             push=push,
-            lab=trials(),
+            lab=trials(orders.url),
             examine=partial(doctor.examine, carried_back(orders.settings), orders.url),
             requests_per_minute=orders.requests_per_minute,
         )

@@ -7,17 +7,28 @@ import re
 
 import pytest
 
+from overture import trials
+from overture.core.refusals import Refusal
 from overture.trials import Trials
-from tests.web.conftest import Place, text_of
+from tests.web.conftest import Browser, Place, text_of
 
 SMALL = "members=500&months=1&seed=3"
 
 
 @pytest.fixture
-def with_lab(place: Place) -> Place:
+def with_lab(place: Place, database_url: str) -> Place:
     # As the server hands it in; the site is frozen, as nothing changes it later.
-    object.__setattr__(place.site, "lab", Trials())
+    object.__setattr__(place.site, "lab", Trials(database_url))
     return place
+
+
+async def found_by(browser: Browser, asked: str) -> str:
+    """What the page says once the trial is over."""
+    for _ in range(600):
+        if 'data-again="2"' not in (page := await browser.get(asked)).text:
+            return text_of(page)
+        await asyncio.sleep(0.1)
+    pytest.fail("the trial does not end")
 
 
 async def test_two_policies_are_tried_and_shown_beside_each_other(with_lab: Place) -> None:
@@ -43,6 +54,60 @@ async def test_two_policies_are_tried_and_shown_beside_each_other(with_lab: Plac
     assert "linkedin-premium less seed" in text_of(done)
     assert re.search(r"<bdi>\d+\.\d ± \d+\.\d %</bdi>", done.text)
     assert "nan" not in done.text
+
+
+async def test_what_the_members_did_is_played_again_under_another_policy(with_lab: Place) -> None:
+    otto, town = await with_lab.operator("otto"), with_lab.town
+    asked = f"/ops/lab?policy=in-force&other=recruiter&whose=our-own&{SMALL}"
+    assert "Nobody has written to a stranger yet" in await found_by(otto, asked)
+    ada, bo, cy, dee = [
+        await town.member(handle, premium="premium_career") for handle in ("ada", "bo", "cy", "dee")
+    ]
+    sent = await town.sends(ada, bo)
+    assert not isinstance(sent, Refusal)
+    await town.accepts(bo, sent)
+    await town.sends(ada, cy)
+
+    told = await found_by(otto, asked)
+
+    assert "Nobody is invented: 2 letters to strangers, up to" in told
+    assert "as it was in force recruiter" in told
+    assert "Letters that were answered 50.0 % 50.0 % 50.0 %" in told
+    # What was found goes stale, for members write on.
+    await town.sends(ada, dee)
+    assert "2 letters to strangers" in await found_by(otto, asked)
+    await with_lab.days_pass(1)
+    assert "3 letters to strangers" in await found_by(otto, asked)
+
+
+async def test_members_are_invented_after_ours(with_lab: Place) -> None:
+    otto, town = await with_lab.operator("otto"), with_lab.town
+    ada = await town.member("ada", premium="premium_career")
+    await town.sends(ada, await town.member("bo", premium="premium_career"))
+    await with_lab.days_pass(28)
+
+    told = await found_by(
+        otto, f"/ops/lab?policy=seed&other=linkedin-premium&whose=like-ours&{SMALL}"
+    )
+
+    assert "those of your members, as 1 letter to strangers up to" in told
+    # Of ours two of three have that plan, of those who are invented after nobody an eighth.
+    career = re.search(r"Premium Career seed (\d+)\.\d", told)
+    assert career is not None
+    assert int(career[1]) > 400
+
+
+async def test_a_history_that_is_too_long_for_the_page_is_left_to_the_command(
+    with_lab: Place, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    town = with_lab.town
+    ada = await town.member("ada", premium="premium_career")
+    await town.sends(ada, await town.member("bo", premium="premium_career"))
+    monkeypatch.setattr(trials, "LETTERS_MAX", 0)
+
+    said = await trials._recorded(database_url, town.now)
+
+    assert str(said).startswith("There are more than 0 letters to strangers")
 
 
 async def test_what_lies_outside_the_bounds_is_brought_in_and_a_policy_is_no_match_for_itself(

@@ -64,6 +64,13 @@ class History:
     habits: Habits
 
 
+async def letters_up_to(tx: Tx, most: int) -> int:
+    """How many letters it has; `most` where there are as many or more."""
+    row = await one_row(tx, _LETTERS_UP_TO, {"most": most})
+    assert row is not None, "a count is always told"
+    return row[0]
+
+
 async def history(tx: Tx, now: datetime) -> History:
     """The whole of it, as it is at `now`: some 500 bytes of memory for each letter."""
     wishes = [
@@ -95,6 +102,14 @@ async def history(tx: Tx, now: datetime) -> History:
     return History(wishes, deeds, letters, Habits(*counted))
 
 
+_LETTERS_UP_TO = """
+    select count(*)
+    from (
+        select from conversations
+        where kind = 'inmail' and recipient_id is not null and state <> 'imported'
+        limit %(most)s
+    ) found
+"""
 _WISHES = """
     select owner_id, pool, at, wish, after_entry, plan
     from subscription_wishes

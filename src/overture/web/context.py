@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
 from ipaddress import ip_address
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -11,8 +13,9 @@ from overture.actions import passkeys
 from overture.actions.lanes import Lane
 from overture.context import Shared
 from overture.core.findings import Finding
-from overture.core.policy import Policy
+from overture.core.policy import Policy, PolicyBook
 from overture.core.seals import Secret
+from overture.core.text import Sentence
 from overture.handover import Handovers, Host
 from overture.identity import Client, Provider
 from overture.limits import RateLimit
@@ -21,6 +24,8 @@ from overture.store.accounts import Viewer, sessions_of
 UPLOADS_AT_ONCE = 3
 # Where the identity provider sends members back to; it has to know the address.
 BACK = "/login/identity/back"
+# The lab's name for the policy that holds, among those of the presets.
+IN_FORCE = "in-force"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,41 +37,62 @@ class Push:
     allowed_hosts: frozenset[str]
 
 
+class Whose(StrEnum):
+    """On whom a policy is tried: on members who are invented, who are invented after those of this
+    installation, or on what its own members did."""
+
+    INVENTED = "invented"
+    LIKE_OURS = "like-ours"
+    OUR_OWN = "our-own"
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What the policy lab is asked to try: two policies by name, on so many invented members."""
+    """What the policy lab is asked to try: two policies by name, on so many invented members, or on
+    the installation's own history, which has its own members and months."""
 
     policy: str
     other: str
     members: int
     months: int
     seed: int
+    whose: Whose = Whose.INVENTED
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a trial came to: charts as SVG, and tables with a title, columns and rows of texts."""
+    """What a trial came to: charts as SVG, and tables with a title, columns and rows of texts. Where
+    the installation's own letters were looked at, how many, and until when."""
 
     charts: Sequence[str]
     tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]
+    letters: int | None
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Trying:
     """How a trial stands: so many of its runs are done. `show` tells what it came to, in the words of
-    who looks; None until then, and where it failed."""
+    who looks; None until then, and where it failed. `why` says why it cannot be tried, where that is
+    known."""
 
     done: int
     total: int
     show: Callable[[Callable[[str], str]], Found] | None = None
     failed: bool = False
+    why: Sentence | None = None
 
 
 class Lab(Protocol):
     """The policy lab, as the console has it."""
 
-    def ask(self, trial: Trial, tried: Mapping[str, Policy]) -> Trying:
-        """Begins a trial of these policies, by the names they are shown by, or says how it stands."""
+    def ask(
+        self, trial: Trial, tried: Mapping[str, Policy], own: PolicyBook, now: datetime
+    ) -> Trying:
+        """Begins a trial of these policies, by the trial's names for them, or says how it stands.
+
+        `own` is the installation's book, by which its history was made up to `now`.
+        """
         ...
 
 

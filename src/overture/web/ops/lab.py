@@ -1,4 +1,4 @@
-"""The policy lab: two policies on invented members, beside one another."""
+"""The policy lab: two policies on invented members, or on what our own did, beside one another."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from markupsafe import Markup
 from overture import policies
 from overture.core.policy import Policy
 from overture.core.text import Sentence
-from overture.web.context import Trial
+from overture.web.context import IN_FORCE, Trial, Whose
 from overture.web.ops.sections import Section
 from overture.web.visit import ANEW, Answer, Page, Visit, Who, page
 
@@ -16,7 +16,6 @@ SECTION = Section("lab", icon="flask-conical", label=Sentence("Policy lab"))
 
 # So many members that a trial takes some seconds to a minute; the command has no such bounds.
 MEMBERS_MIN, MEMBERS_MAX, MONTHS_MAX, SEED_MAX = 500, 10_000, 12, 999_999
-IN_FORCE = "in-force"
 
 
 @page("/ops/lab", who=Who.OPERATOR)
@@ -27,6 +26,7 @@ async def lab(visit: Visit) -> Answer:
     values: dict[str, Any] = {
         "there": visit.site.lab is not None,
         "policies": list(known),
+        "whose": list(Whose),
         "asked": asked or Trial(IN_FORCE, "linkedin-premium", members=3000, months=6, seed=1),
         "bounds": (MEMBERS_MIN, MEMBERS_MAX, MONTHS_MAX, SEED_MAX),
         "trying": None,
@@ -34,12 +34,9 @@ async def lab(visit: Visit) -> Answer:
         "charts": [],
     }
     if visit.site.lab is not None and asked is not None:
-        in_force = visit.words.say(Sentence("in force"))
-        tried = {
-            in_force if name == IN_FORCE else name: known[name]
-            for name in (asked.policy, asked.other)
-        }
-        trying = values["trying"] = visit.site.lab.ask(asked, tried)
+        tried = {name: known[name] for name in (asked.policy, asked.other)}
+        lab = visit.site.lab
+        trying = values["trying"] = lab.ask(asked, tried, visit.site.book, visit.now)
         if trying.show is not None:
             found = values["found"] = trying.show(visit.words.say)
             # Made of numbers, and of names that are escaped where they are drawn.
@@ -61,7 +58,12 @@ def _asked(query: Mapping[str, str], known: Mapping[str, Policy]) -> Trial | Non
         members=_whole(query.get("members", ""), MEMBERS_MIN, MEMBERS_MAX),
         months=_whole(query.get("months", ""), 1, MONTHS_MAX),
         seed=_whole(query.get("seed", ""), 0, SEED_MAX),
+        whose=_whose(query.get("whose", "")),
     )
+
+
+def _whose(told: str) -> Whose:
+    return Whose(told) if told in list(Whose) else Whose.INVENTED
 
 
 def _whole(told: str, least: int, most: int) -> int:
