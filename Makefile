@@ -2,7 +2,7 @@
 
 bin := .venv/bin
 
-.PHONY: help setup demo test test-here test-browser browser shots check check-format check-lint check-types check-floors check-licences check-secrets fix docs clients example bench words lock soak simulation faults year licences secrets sbom audit
+.PHONY: help setup demo test test-here test-browser browser tour shots check check-format check-lint check-types check-floors check-licences check-secrets fix docs clients example bench words lock soak simulation faults year licences secrets sbom audit
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,9 @@ test-here: setup $(if $(findstring tests/browser,$(ARGS)),browser)
 # In a process of their own: Playwright and pytest-asyncio each want to run the event loop.
 test-browser: setup browser
 	$(bin)/python -m pytest tests/browser
+
+tour: ## go through docs/tutorial.md, from its first line to its last, installing included
+	@$(firstword $(pythons)) -m tests.docs.tour
 
 shots: setup browser ## picture every page and state into shots/; ARGS="inbox" chooses by name
 	$(bin)/python -m tests.browser.shots $(ARGS)

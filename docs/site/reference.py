@@ -1,5 +1,6 @@
 """The reference, made from the declarations that the code itself goes by."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ def pages() -> dict[str, str]:
     openapi = document([*described, *published(described)], load("seed").versions[-1])
     return {
         "api": "\n".join(_api(openapi)),
+        "shapes": "\n".join(_shapes(openapi)),
         "commands": "\n".join(_commands()),
         "settings": "\n".join(_settings()),
         "policy": "\n".join(_policy()),
@@ -37,7 +39,7 @@ def _api(openapi: Json) -> Iterator[str]:
     yield "# API\n"
     yield openapi["info"]["description"]
     yield "\nEvery installation serves this as a page at `/api/v1/reference`, and as OpenAPI 3.1 at"
-    yield "`/api/v1/openapi.json`, with the shapes of all that goes in and out.\n"
+    yield "`/api/v1/openapi.json`. What goes in and out: [shapes](shapes.md).\n"
     for tag in openapi["tags"]:
         yield f"## {tag['name']}\n"
         for path, methods in openapi["paths"].items():
@@ -70,19 +72,68 @@ def _operation(method: str, path: str, each: Json) -> Iterator[str]:
 def _answered(answer: Json) -> str:
     shapes = [_shape(content.get("schema", {})) for content in answer.get("content", {}).values()]
     told = answer.get("description", "")
-    shown = ", ".join(shape for shape in shapes if shape and shape != "`ProblemOut`")
+    shown = ", ".join(shape for shape in shapes if shape and "`ProblemOut`" not in shape)
     return f"{told} {shown}".strip()
 
 
 def _shape(schema: Json) -> str:
+    """What a value is, in words; what has a name leads to the page of shapes."""
     if "$ref" in schema:
-        return f"`{schema['$ref'].rpartition('/')[2]}`"
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[`{name}`](shapes.md#{name.lower()})"
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
+    if "prefixItems" in schema:
+        return f"a list of {' and '.join(map(_shape, schema['prefixItems']))}"
     if schema.get("type") == "array":
         return f"a list of {_shape(schema.get('items', {}))}"
     for several in ("anyOf", "oneOf"):
         if several in schema:
             return " or ".join(filter(None, (_shape(each) for each in schema[several])))
-    return f"`{schema['type']}`" if isinstance(schema.get("type"), str) else ""
+    if not isinstance(schema.get("type"), str):
+        return ""
+    more = ", ".join(filter(None, (_FORMATS.get(schema.get("format", "")), *_bounds(schema))))
+    return f"`{schema['type']}`{f' ({more})' if more else ''}"
+
+
+_FORMATS = {
+    "date-time": "an instant",
+    "date": "a day",
+    "uri": "an address",
+    "email": "a mail address",
+}
+_UUID = "^[0-9a-f]{8}("
+
+
+def _bounds(schema: Json) -> Iterator[str]:
+    if schema.get("pattern", "").startswith(_UUID):
+        yield "an id"
+    elif "maxLength" in schema:
+        yield f"{schema.get('minLength', 0)} to {schema['maxLength']} characters"
+    if "minimum" in schema or "maximum" in schema:
+        low, high = schema.get("minimum"), schema.get("maximum")
+        told = (("" if low is None else f"from {low}"), ("" if high is None else f"to {high}"))
+        yield " ".join(filter(None, told))
+
+
+# What goes in and out ---------------------------------------------------------------------------
+
+
+def _shapes(openapi: Json) -> Iterator[str]:
+    yield "# Shapes\n"
+    yield "What goes into [the calls of the API](api.md) and comes out of them, as JSON. What has a"
+    yield "default may be left out; fields may be added to what comes out. The names of plans and pools"
+    yield "are those of the policy `seed` here.\n"
+    schemas = openapi["components"]["schemas"]
+    for name in sorted(schemas, key=str.lower):
+        schema = schemas[name]
+        yield f"## `{name}`\n"
+        if schema.get("description"):
+            yield f"{_cell(schema['description'])}\n"
+        if "enum" in schema:
+            yield f"{_shape(schema)}.\n"
+        else:
+            yield from _fields(schema, schemas)
 
 
 # The command line -------------------------------------------------------------------------------
@@ -164,7 +215,9 @@ def _fields(schema: Json, schemas: Mapping[str, Json]) -> Iterator[str]:
     yield "| field | type | what |\n|---|---|---|"
     for name, each in cast("Mapping[str, Json]", schema.get("properties", {})).items():
         about = each.get("description") or _resolved(each, schemas).get("description", "")
-        yield f"| `{name}` | {_shape(each) or '`string`'} | {_cell(about)} |"
+        if "default" in each:
+            about = f"{about} Default: `{json.dumps(each['default'])}`.".strip()
+        yield f"| `{name}` | {_cell(_shape(each) or '`string`')} | {_cell(about)} |"
     yield ""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -24,6 +23,7 @@ from overture.store import audit
 from overture.store.audit import Head
 from overture.store.db import Tx, one_row
 from tests.cast import Town, town_in
+from tests.docs.blocks import code
 
 
 @pytest.fixture
@@ -190,13 +190,8 @@ async def test_books_that_were_tampered_with(
 # The chain ------------------------------------------------------------------------------------------
 
 
-SNIPPET = re.search(
-    r"```python\n(.*?)```", (Path(__file__).parents[2] / "docs/ledger.md").read_text(), re.DOTALL
-)
-
-
 async def test_members_can_check_their_export_with_what_the_docs_say(town: Town, tmp_path: Path):
-    assert SNIPPET
+    (checking,) = code("docs/ledger.md", "python")
     ada = await town.look(lambda tx: one_row(tx, "select id from members where handle = 'ada'"))
     assert ada
     packed = await town.look(lambda tx: export(tx, MemberId(ada[0]), town.now, town.book))
@@ -204,7 +199,7 @@ async def test_members_can_check_their_export_with_what_the_docs_say(town: Town,
         archive.extractall(tmp_path)
 
     def check() -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", SNIPPET[1]]
+        command = [sys.executable, "-c", checking]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     right = await asyncio.to_thread(check)

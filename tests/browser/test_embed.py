@@ -23,6 +23,7 @@ from tests.browser.network import Member, Network, served
 from tests.browser.people import Person, person
 from tests.browser.test_pages import ALL_RULES, violations
 from tests.databases import Databases
+from tests.docs.blocks import code
 
 ISSUER = "a host for tests"
 PAGE = """<!doctype html><html lang="{lang}" dir="{dir}"><head><title>A host</title></head>
@@ -71,13 +72,30 @@ class Host:
         return jwt.encode({"alg": "Ed25519"}, claims, self.key, algorithms=["Ed25519"])
 
 
+def of_the_docs(kind: str, host: Host) -> list[str]:
+    """What the page about embedding shows in one language, with this Overture's address in it."""
+    found = code("docs/embed.md", kind)
+    return [each.replace("https://inmail.example.org", host.overture) for each in found]
+
+
+def shown(host: Host, member: str, *, framed: bool) -> str:
+    """A page of what that page shows: a form into a window, or into a frame, and the button."""
+    window, frame, button = of_the_docs("html", host)
+    window = window.replace('"…"', f'"{host.token()}"').replace("compose/ada", f"compose/{member}")
+    if not framed:
+        return window
+    fields = window.partition(">")[2].rpartition("</form>")[0].replace(f"compose/{member}", "inbox")
+    button = button.replace('member="ada"', f'member="{member}"')
+    return frame.replace("…", fields) + button + '<p id="badge"></p>'
+
+
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     class Pages(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             wanted = urlsplit(self.path)
             query = {name: each[0] for name, each in parse_qs(wanted.query).items()}
-            if wanted.path == "/go":
+            if wanted.path in ("/go", "/overture/go"):
                 over = urlencode({"token": made.token(), "to": query["to"]})
                 self.send_response(303)
                 self.send_header("Location", f"{made.overture}/handover?{over}")
@@ -85,6 +103,14 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
                 return
             if wanted.path == "/hears.js":
                 self._answer("text/javascript", HEARS.replace("ADDRESS", made.overture))
+                return
+            if wanted.path == "/shown.js":
+                self._answer("text/javascript", of_the_docs("javascript", made)[0])
+                return
+            if wanted.path in ("/shown/window", "/shown/frame"):
+                body = shown(made, query["member"], framed=wanted.path.endswith("frame"))
+                page = {"lang": "en", "dir": "ltr", "script": "/shown.js", "body": body}
+                self._answer("text/html; charset=utf-8", PAGE.format(**page))
                 return
             said = {"address": made.overture, "token": made.token(), "to": "inbox", **query}
             body = {"/frame": FRAME, "/button": BUTTON}.get(wanted.path, "").format(**said)
@@ -231,3 +257,23 @@ def test_a_site_that_may_not_is_shown_nothing_and_told_nothing(
     )
     assert page.evaluate(asked) == "refused"
     context.close()
+
+
+def test_what_the_docs_show_does_what_they_say(
+    network: Network, visitor: Person, host: Host, ada: Member
+):
+    grace = network.member("Grace", premium="premium_career")
+    bo = network.member("Bo", premium="premium_career")
+    network.letter(bo, ada, "May I ask you something?", "A question")
+    page = at(visitor, host, f"/shown/frame?member={grace.handle}")
+    page.get_by_role("button", name="Write to Ada").click()
+
+    expect(page.frame_locator("iframe").get_by_text("A question").first).to_be_visible()
+    expect(page.locator("#badge")).to_have_text("1")
+    page.get_by_role("button", name="InMail me").click()
+    expect(page.get_by_role("dialog", name="Write a letter")).to_be_visible()
+
+    at(visitor, host, f"/shown/window?member={grace.handle}")
+    page.get_by_role("button", name="Write to Ada").click()
+    expect(page.get_by_label("Message", exact=True)).to_be_visible()
+    assert page.url == f"{network.address}/compose?to={grace.handle}"

