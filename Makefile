@@ -101,9 +101,11 @@ words: setup ## gather what pages say into the catalogues of the other languages
 	  -D overture -i build/overture.pot -d src/overture/locale
 
 lock: setup ## pin the dependencies of pyproject.toml anew; UPGRADE=1 takes the newest of all
-	$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	  --no-annotate --all-extras --group dev $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
+	$(compile) --group dev $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
+	$(compile) --group build --constraint requirements.lock pyproject.toml -o deploy/requirements.lock
 
+compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+  --no-annotate --all-extras
 
 # The system's Chromium where there is one; else Debian's where root can install it, else Playwright's.
 define get_chromium

@@ -130,6 +130,16 @@ def test_the_lock_pins_exactly_and_names_no_place():
     assert all(hash_count for _, hash_count in locked_pins().values())
 
 
+def test_what_is_deployed_is_pinned_as_what_is_tested_without_the_tools():
+    tested = locked_pins()
+    deployed = locked_pins(ROOT / "deploy/requirements.lock")
+
+    assert {name: tested[name] for name in deployed} == deployed, "run make lock"
+    for requirement in [*runtime_requirements(), *build_requirements()]:
+        assert canonicalize_name(requirement.name) in deployed
+    assert not {"pytest", "playwright", "basedpyright"} & deployed.keys()
+
+
 def test_every_package_that_the_source_imports_is_declared():
     declared = {name for r in runtime_requirements() for name in with_extras(r)}
     distributions = packages_distributions()
@@ -168,9 +178,9 @@ def with_extras(requirement: Requirement) -> Iterator[str]:
             yield canonicalize_name(part.name)
 
 
-def locked_pins() -> dict[str, tuple[str, int]]:
+def locked_pins(lock: Path = ROOT / "requirements.lock") -> dict[str, tuple[str, int]]:
     """Version and count of hashes by name; a name may stand twice, for two platforms."""
-    logical_lines = (ROOT / "requirements.lock").read_text().replace("\\\n", " ").splitlines()
+    logical_lines = lock.read_text().replace("\\\n", " ").splitlines()
     pins = {}
     for line in logical_lines:
         pin = re.match(r"(?P<name>[\w.-]+)==(?P<version>[\w.!+-]+)(?=\s)", line)

@@ -75,7 +75,8 @@ def test_the_compose_file_names_what_there_is():
 
     assert context == ROOT
     assert (context / server["build"]["dockerfile"]).is_file()
-    assert (DEPLOY / "docker" / compose["configs"]["postgresql"]["file"]).is_file()
+    for each in compose["configs"].values():
+        assert (DEPLOY / "docker" / each["file"]).is_file()
     assert server["cap_drop"] == ["ALL"]
     assert server["read_only"] is True
     for each in compose["services"].values():
@@ -87,6 +88,7 @@ def test_the_image_installs_by_hash_and_does_not_run_as_root():
 
     assert "--require-hashes" in lines
     assert lines.index("USER overture") < lines.index("ENTRYPOINT")
+    assert "deploy/requirements.lock" in lines
     for copied in re.findall(r"^COPY ([^-].*) \S+$", lines, re.MULTILINE):
         for name in copied.split():
             assert (ROOT / name).exists(), name
