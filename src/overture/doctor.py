@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,7 +32,7 @@ from overture.mail.smtp import Smtp
 from overture.payments import stripe
 from overture.push import encryption
 from overture.settings import Settings
-from overture.store import durability, examination, installation, metrics, migrate
+from overture.store import archive, durability, examination, installation, metrics, migrate
 from overture.store.db import Tx, Unavailable
 from overture.store.examination import Setup
 from overture.store.metrics import State
@@ -225,11 +226,11 @@ def _of_setup(setup: Setup) -> list[Finding]:
         found.append(
             warning("checksums", says, "pg_checksums --enable, while PostgreSQL is stopped.")
         )
-    found.append(_archive(setup))
+    found.append(_of_archive(setup))
     return found
 
 
-def _archive(setup: Setup) -> Finding:
+def _of_archive(setup: Setup) -> Finding:
     if not setup.archives:
         return ok(
             "archive",
@@ -343,20 +344,36 @@ def _verified(state: State, what: str) -> Finding:
 
 async def _disk(settings: Settings) -> list[Finding]:
     found: list[Finding] = []
-    for about, folder in (("data", settings.data), ("temporary files", Path("/tmp"))):  # noqa: S108
+    for about, folder, without in _folders(settings):
         there = next((each for each in (folder, *folder.parents) if each.exists()), None)
         if there is None:
             continue
         usage = await asyncio.to_thread(shutil.disk_usage, there)
         share = usage.free / usage.total
         says = f"{_size(usage.free)} of {_size(usage.total)} are free for {about} ({there})."
-        do = "Make room: PostgreSQL stops taking writes when there is none."
+        do = f"Make room: {without}"
         if usage.free < _GONE_BYTES or (share < _GONE_SHARE and usage.free < _SCARCE_BYTES):
             found.append(fault("disk", says, do))
         elif usage.free < _SCARCE_BYTES or share < _SCARCE_SHARE:
             found.append(warning("disk", says, do))
         else:
             found.append(ok("disk", says))
+    if settings.database_url is not None:
+        found.append(ok("disk", "How full PostgreSQL's own disk is shows where it runs, not here."))
+    return found
+
+
+def _folders(settings: Settings) -> Sequence[tuple[str, Path, str]]:
+    """What lies where, and what happens where there is no room for it."""
+    within = settings.database_url is None
+    stops = "PostgreSQL stops taking writes when there is none."
+    found = [
+        ("data", settings.data, stops if within else "without a mail server, mails are put there."),
+        ("temporary files", Path(gettempdir()), "members' exports are made there."),
+    ]
+    if within and settings.archive is not None and settings.archive != archive.NONE:
+        keeps = "PostgreSQL keeps what it cannot archive, until its own disk is full."
+        found.append(("the archive", Path(settings.archive).expanduser(), keeps))
     return found
 
 

@@ -197,6 +197,30 @@ async def test_a_disk_that_fills_is_found_before_it_is_full(
     assert list(found.values()) == [Grade.OK, Grade.WARNING, Grade.FAULT]
 
 
+async def test_it_looks_where_each_thing_lies_and_says_what_fails_without_room(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    usage = namedtuple("usage", "total used free")
+    full = {"archive", "data"}
+    monkeypatch.setattr(
+        "shutil.disk_usage", lambda at: usage(100e9, 0, 0 if at.name in full else 50e9)
+    )
+    for name in (*full, "temporary"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    given = {"data": str(tmp_path / "data"), "archive": str(tmp_path / "archive")}
+    embedded_one = await doctor._disk(settings(**given))
+    own = await doctor._disk(settings(**given, database_url="postgresql://elsewhere/overture"))
+
+    assert [each.grade for each in embedded_one] == [Grade.FAULT, Grade.OK, Grade.FAULT]
+    assert str(tmp_path / "temporary") in embedded_one[1].says
+    assert "PostgreSQL stops" in str(embedded_one[0].do)
+    assert "cannot archive" in str(embedded_one[2].do)
+    # Of a PostgreSQL elsewhere nothing is claimed.
+    assert "PostgreSQL stops" not in str(own[0].do)
+    assert "shows where it runs" in says(own, "disk")
+
+
 # Mail ---------------------------------------------------------------------------------------------
 
 

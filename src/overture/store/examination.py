@@ -9,7 +9,7 @@ from overture.store.db import Tx, one_row
 @dataclass(frozen=True, slots=True)
 class Setup:
     """`failed_at` and `archived_at` tell of the last tries to archive the log; `superuser` of the role
-    that we are. `idle_seconds` is the age of the oldest open transaction."""
+    that we are. `oldest_seconds` is the age of the oldest open transaction."""
 
     version: str
     at: datetime
