@@ -17,6 +17,11 @@ MEMBERS = 1_000_000
 WITH_PLAN = 20_000
 LETTERS_EACH = 5
 AUDITED = 1_000_000
+# Of all members, one in fifty: reported, suspected, with an address that mail comes back from, or with
+# work that was given up. And the deliveries of a month to one endpoint.
+TROUBLED = 50
+DELIVERED = 1_000_000
+ENDPOINT = "00000000-0000-7000-a000-000000000001"
 VISITS = 300
 # What the slowest page may take.
 P99_MS = 300.0
@@ -40,6 +45,9 @@ def main(arguments: Sequence[str] = ()) -> None:
                         "messages": 5,
                         "all": members,
                         "audited": members if quick else AUDITED,
+                        "troubled": members // TROUBLED,
+                        "delivered": members if quick else DELIVERED,
+                        "endpoint": ENDPOINT,
                         "session": sha256(b"bench-console").digest(),
                     },
                 )
@@ -105,7 +113,21 @@ def pages(members: int) -> dict[str, Ask]:
         "audit log, everybody's": lambda _: "/ops/audit?of=all",
         "audit log, about one": lambda c: f"/ops/audit?of=all&member={member_id(anyone(c))}",
         "audit log, of one kind": lambda _: "/ops/audit?of=all&action=account.signed_in",
+        "reports, open": lambda _: "/ops/reports",
+        "reports, decided": lambda _: "/ops/reports?state=decided",
+        "one report": lambda c: f"/ops/reports/{report_id(c.randrange(members // TROUBLED) + 1)}",
+        "suspicions": lambda _: "/ops/reports/suspicions",
+        "jobs": lambda _: "/ops/jobs",
+        "mail": lambda _: "/ops/mail",
+        "webhooks": lambda _: "/ops/webhooks",
+        "one endpoint": lambda _: f"/ops/webhooks/{ENDPOINT}",
+        "policy": lambda _: "/ops/policy",
+        "health": lambda _: "/ops/health",
     }
+
+
+def report_id(number: int) -> str:
+    return f"00000000-0000-7000-b000-{number:012x}"
 
 
 _UUID = "('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid"
@@ -144,6 +166,43 @@ MORE = (
         case when n %% 1000 = 0 then 'member.warned' else 'account.signed_in' end, {_UUID}, '{{}}', n,
         repeat('0', 64)
     from generate_series(1, %(audited)s::bigint) n
+    """,
+    f"""
+    insert into reports (owner_id, id, member_id, reason, at, decided_at, measure)
+    select {_UUID}, ('00000000-0000-7000-b000-' || lpad(to_hex(n), 12, '0'))::uuid,
+        ('00000000-0000-7000-8000-' || lpad(to_hex(n + 1), 12, '0'))::uuid, 'spam',
+        now() - n * interval '1 minute',
+        case when n %% 2 = 0 then now() - n * interval '30 seconds' end,
+        case when n %% 2 = 0 then 'none' end
+    from generate_series(1, %(troubled)s::bigint) n
+    """,
+    f"""
+    insert into suspicions (owner_id, kind, since, at, weight, evidence)
+    select {_UUID}, 'same_letter', now() - interval '1 day', now() - n * interval '1 minute', 20, '{{}}'
+    from generate_series(1, %(troubled)s::bigint) n
+    """,
+    f"""
+    insert into failing_addresses (member_id, address, failed_at, why)
+    select {_UUID}, 'member-' || n || '@example.org', now() - n * interval '1 minute', '5.1.1'
+    from generate_series(1, %(troubled)s::bigint) n
+    """,
+    f"""
+    insert into jobs (owner_id, queue, key, due_at, payload, parked_at, problem)
+    select {_UUID}, 'mails', n::text, now() - n * interval '1 minute', '{{}}',
+        now() - n * interval '30 seconds', '550 5.1.1'
+    from generate_series(1, %(troubled)s::bigint) n
+    """,
+    """
+    insert into webhook_endpoints (id, url, events, description, secrets, created_at)
+    values (%(endpoint)s::uuid, 'https://example.org/overture', '{*}', '', '[]', now())
+    """,
+    """
+    insert into webhook_deliveries
+        (endpoint_id, webhook_id, type, tried_at, tries, outcome, status, milliseconds)
+    select %(endpoint)s::uuid, gen_random_uuid(), 'inmail.sent', now() - n * interval '2 seconds', 1,
+        case when n %% 100 = 0 then 'failed' else 'delivered' end,
+        case when n %% 100 = 0 then 500 else 204 end, 20
+    from generate_series(1, %(delivered)s::bigint) n
     """,
     """
     update accounts set operator_at = now()
