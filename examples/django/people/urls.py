@@ -11,5 +11,6 @@ urlpatterns = [
     path("plan", views.plan),
     path("overture/go", views.go),
     path("overture/hook", hooks.hook),
+    path("host.css", views.style),
     path("host.js", views.script),
 ]

@@ -1,5 +1,7 @@
 """The pages of the host. Of Overture's they show what stands in its frame and its button."""
 
+from pathlib import Path
+
 from django.conf import settings
 from django.contrib.auth import authenticate, login, logout
 from django.contrib.auth.decorators import login_required
@@ -9,6 +11,8 @@ from django.views.decorators.http import require_POST
 
 from people import overture
 from people.models import Heard, Person
+
+HERE = Path(__file__).parent
 
 
 def sign_in(request: HttpRequest) -> HttpResponse:
@@ -72,6 +76,10 @@ def go(request: HttpRequest) -> HttpResponse:
     # Shown within our own pages' frames, on its way.
     answer["Content-Security-Policy"] = "frame-ancestors 'self'"
     return answer
+
+
+def style(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse((HERE / "host.css").read_bytes(), content_type="text/css")
 
 
 def script(_request: HttpRequest) -> HttpResponse:
