@@ -42,7 +42,8 @@ READER: Mapping[str, Mapping[str, str]] = {
 OVERTURE = """
 served=
 overture() {
-  run=(command overture)
+  # Not as a builtin's child: the server is to be ended by its number.
+  run=(env overture)
   case " $* " in *" --data "*) run=(env -u OVERTURE_DATABASE_URL overture);; esac
   case $1 in
     serve)
