@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -17,6 +19,7 @@ from overture.sim.knobs import KnobProblem, Knobs, read, written
 from tests.cast import policy
 from tests.running import command
 
+ROOT = Path(__file__).parents[2]
 SMALL = ("--members", 600, "--months", 1, "--processes", 1)
 BRISK = "warm_up_months = 1\nspammer_share = 0.02\ncolluder_share = 0.08\n"
 
@@ -87,6 +90,70 @@ def test_every_picture_is_drawn_of_the_figures_that_the_tables_tell(outcome: lab
     # But for what only a replay can tell.
     assert len(rows) == len(figures.MEASURES) - 1
     assert len(plans) == 2 * 4
+
+
+# The rows of the page's table, which have shorter names there.
+IN_THE_DOCS = (
+    "answer_rate", "sent", "unmet", "wasted", "received_reachable", "granted", "spent", "returned",
+    "expired", "forfeited", "cut", "spam_received", "spam_free", "colluder_letters",
+    "hoarder_letters",
+)  # fmt: skip
+OF_PLANS = ("members", "sent", "answer_rate", "ran_out", "dry_weeks", "expired", "cut")
+
+
+def test_the_tables_and_the_pictures_of_the_docs_show_the_figures_beside_them() -> None:
+    folder = ROOT / "docs/pictures/lab"
+    shown = outcome_of(json.loads((folder / "figures.json").read_text()))
+    page = (ROOT / "docs/lab.md").read_text().split("## The presets")[1].split("\n## ")[0]
+    all_rows, plan_rows = (
+        [tuple(cell.strip() for cell in line.split("|")[1:-1]) for line in table.splitlines()[2:]]
+        for table in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE)
+    )
+    measures = {each.name: each for each in figures.MEASURES}
+    of_plans = {each.name: each for each in figures.PLAN_MEASURES}
+
+    assert [row[1:] for row in all_rows] == [
+        (
+            *(report.told(each.overall[name], measures[name]) for each in shown.figures),
+            report.told(shown.differences[0][name], measures[name], signed=True).replace(
+                "-", "\N{MINUS SIGN}"
+            ),
+        )
+        for name in IN_THE_DOCS
+    ]
+    assert plan_rows == [
+        (
+            plan if number == 0 else "",
+            each.policy,
+            *(report.told(each.plans[plan][name], of_plans[name]) for name in OF_PLANS),
+        )
+        for plan in shown.figures[0].plans
+        for number, each in enumerate(shown.figures)
+    ]
+    for name, picture in report.charts(shown).items():
+        assert (folder / f"{name}.svg").read_text() == pictures.as_file(picture), name
+
+
+def outcome_of(told: dict[str, Any]) -> lab.Outcome:
+    """What `overture simulate --json` printed."""
+
+    def estimates(of: dict[str, dict[str, float | None]]) -> dict[str, Estimate]:
+        return {name: estimate(each) for name, each in of.items()}
+
+    def estimate(of: dict[str, float | None]) -> Estimate:
+        mean, half = of["mean"], of["half"]
+        return Estimate(nan if mean is None else mean, nan if half is None else half)
+
+    found = [
+        figures.Figures(
+            each["policy"],
+            estimates(each["overall"]),
+            {plan: estimates(of) for plan, of in each["plans"].items()},
+            {name: [estimate(one) for one in of] for name, of in each["months"].items()},
+        )
+        for each in told["policies"]
+    ]
+    return lab.Outcome("", {}, found, [estimates(each) for each in told["differences"]])
 
 
 def test_an_interval_is_that_of_student() -> None:
