@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -52,6 +53,7 @@ id() { python3 -c 'import json,sys; print(json.load(sys.stdin)["id"])'; }
 api=http://127.0.0.1:8000/api/v1
 ada=$(curl $api/members -H "$op" -H "$json" -d '{"handle": "ada-lace", "name": "Ada Example"}' | id)
 bo=$(curl $api/members -H "$op" -H "$json" -d '{"handle": "bo", "name": "Bo Example"}' | id)
+cy=$(curl $api/members -H "$op" -H "$json" -d '{"handle": "cy", "name": "Cy Example"}' | id)
 for member in $ada $bo; do
   curl -X PUT $api/me/subscriptions/premium -H "$op" -H "Act-As: $member" -H "$json" \
     -d '{"plan": "premium_career"}' >/dev/null
@@ -112,6 +114,11 @@ def test_the_calls_of_a_page_are_answered(page: str, tmp_path: Path, database_ur
         )
 
     assert told
+    # What stands below a call as its answer is its answer.
+    below = dict(pairwise(named(page)))
+    for block, answer, _ in told:
+        if block in below and below[block].kind == "json":
+            assert json.loads(answer) == json.loads(below[block].text)
 
 
 # What is looked at ------------------------------------------------------------------------------

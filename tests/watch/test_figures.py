@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from tests.databases import name_in
+from tests.docs.blocks import code
 from tests.running import COMMAND, command, environment
 from tests.watch.scraping import Figures, free_port, scrape, send_a_letter, until, watched
 
@@ -109,6 +110,17 @@ def test_each_alert_can_be_read_says_what_is_wrong_and_is_explained():
         assert rule["annotations"]["summary"]
         assert rule["alert"] in explained
         assert re.fullmatch(r"\d+[smh]", rule.get("for", "1m"))
+
+
+def test_prometheus_is_told_to_look_where_the_page_has_the_server_listen():
+    (shown,) = code("docs/observe.md", "yaml")
+    asked = yaml.safe_load(shown)
+    (job,) = asked["scrape_configs"]
+
+    assert {job["job_name"]} == set(re.findall(r'job="(\w+)"', " ".join(expressions())))
+    (listening,) = code("docs/observe.md", "sh")
+    assert listening.split()[-1] == job["static_configs"][0]["targets"][0]
+    assert all((DEPLOY / "prometheus" / each).exists() for each in asked["rule_files"])
 
 
 def test_letters_and_credits_are_counted_once_they_are_committed(lived: Figures):

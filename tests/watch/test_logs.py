@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.docs.blocks import code
 from tests.running import OPERATOR_TOKEN, serving
 from tests.watch.scraping import send_a_letter
 
@@ -63,6 +64,8 @@ def test_a_request_is_told_with_its_route_its_status_and_its_conversation(lived)
     assert read["conversation"] == letter["id"]
     assert (read["method"], read["status"]) == ("GET", 200)
     assert read["ms"] > 0
+    (shown,) = code("docs/observe.md", "json")
+    assert json.loads(shown).keys() == read.keys()
     pages = [line for line in lines if line.get("route") == "/inbox/{id:uuid}"]
     assert [page["conversation"] for page in pages] == [letter["id"]]
 
