@@ -515,8 +515,8 @@ ROWS = (
     Row(
         "requests_per_minute",
         "600",
-        "Requests that each member's token, and their browsers together, may make, in each process; "
-        "0 for no limit.",
+        "Requests that each member's token may make, in each process, and their browsers five times as "
+        "many; 0 for no limit.",
         _count(0, 10**9),
         "N",
     ),

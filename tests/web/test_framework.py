@@ -2,7 +2,9 @@
 
 import pytest
 
+from overture.web.context import make_site
 from tests.web.conftest import Place, text_of
+from tests.work import SECRET
 
 
 async def test_a_stranger_is_asked_to_sign_in(place: Place):
@@ -63,3 +65,9 @@ async def test_who_asks_for_more_than_a_person_reads_waits(place: Place, monkeyp
     assert (await ada.get(f"/photos/{grace.id}/none")).status_code == 404
     assert (await grace.get("/inbox")).status_code == 200
     assert [(await nobody.get("/login")).status_code for _ in range(5)] == [200] * 5
+
+
+def test_a_member_s_browsers_may_ask_for_more_than_a_token(place: Place):
+    limited = make_site(place.site, public_url="", secret=SECRET, requests_per_minute=2)
+
+    assert [bool(limited.requests.hit("ada")) for _ in range(11)] == [False] * 10 + [True]

@@ -22,6 +22,8 @@ from overture.limits import RateLimit
 from overture.store.accounts import Viewer, sessions_of
 
 UPLOADS_AT_ONCE = 3
+# What a browser asks for where a token would ask once: the page, who is here, what is typed.
+REQUESTS_A_PAGE = 5
 # Where the identity provider sends members back to; it has to know the address.
 BACK = "/login/identity/back"
 # The lab's name for the policy that holds, among those of the presets.
@@ -181,7 +183,7 @@ def make_site(
         push=push if _is_secure(public_url) else None,
         lab=lab,
         examine=examine,
-        requests=RateLimit(requests_per_minute),
+        requests=RateLimit(REQUESTS_A_PAGE * requests_per_minute),
     )
 
 
