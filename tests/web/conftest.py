@@ -180,6 +180,30 @@ class Crowd:
         answers += await asyncio.gather(*asking)
 
 
+@asynccontextmanager
+async def overtaken(
+    monkeypatch: pytest.MonkeyPatch, store: Any, name: str
+) -> AsyncGenerator[asyncio.Event]:
+    """Who asks first for this of a store goes on, with what was found, once the block is over.
+
+    The event is set when they have it.
+    """
+    right, looked, over = getattr(store, name), asyncio.Event(), asyncio.Event()
+
+    async def asked(*given: Any, **more: Any) -> Any:
+        found = await right(*given, **more)
+        if not looked.is_set():
+            looked.set()
+            await over.wait()
+        return found
+
+    monkeypatch.setattr(store, name, asked)
+    try:
+        yield looked
+    finally:
+        over.set()
+
+
 def text_of(answer: httpx.Response) -> str:
     """What a person reads: the text of a page, without tags and with single spaces."""
     shown = re.sub(r"<(script|style|head|template)\b.*?</\1>", " ", answer.text, flags=re.DOTALL)

@@ -24,10 +24,10 @@ from overture.clock import real_now
 from overture.core.ids import MemberId
 from overture.handover import Host, host_of
 from overture.settings import SettingProblem, read
-from overture.store import accounts, outbox
+from overture.store import accounts, identities, outbox
 from overture.store.db import all_rows
 from tests.docs.blocks import code
-from tests.web.conftest import PUBLIC_URL, Browser, Place, place_in, text_of
+from tests.web.conftest import PUBLIC_URL, Browser, Place, overtaken, place_in, text_of
 
 ISSUER = "https://www.host.example"
 OTHER = "https://other.example"
@@ -306,6 +306,20 @@ async def test_two_at_once_make_one_member(creating: Place):
     assert len(await rows(creating, "select from sessions")) == 3
 
 
+async def test_who_finds_nobody_and_is_overtaken_is_the_one_who_came_first(
+    creating: Place, monkeypatch: pytest.MonkeyPatch
+):
+    slow, quick = [signed(claims(**NEW, email_verified=True)) for _ in range(2)]
+
+    async with overtaken(monkeypatch, identities, "by_external_id") as looked:
+        coming = asyncio.create_task(comes(creating.browser(), slow))
+        await looked.wait()
+        assert (await comes(creating.browser(), quick)).headers["location"] == "/inbox"
+
+    assert (await coming).headers["location"] == "/inbox"
+    assert len(await rows(creating, "select from members")) == 1
+
+
 async def test_an_address_that_nobody_verified_makes_nobody(creating: Place):
     for said in ({}, {"email": "ada@example.org"}, {**NEW, "email_verified": 1}):
         assert "not verified" in await refused(creating, signed(claims(**said)))
@@ -384,16 +398,16 @@ async def test_no_mail_tells_of_it_as_one_does_of_other_new_browsers(place: Plac
 
 # What must not be believed ----------------------------------------------------------------------
 
-NOW = int(real_now().timestamp())
+# In the place of true claims; of an instant, how far it lies ahead.
 LIES: dict[str, dict[str, Any]] = {
     "another issuer": {"iss": OTHER},
     "another audience": {"aud": "https://another.example"},
     "audiences without us": {"aud": ["https://another.example"]},
     "no audience": {"aud": None},
-    "over": {"iat": NOW - 200, "exp": NOW - 100},
+    "over": {"iat": timedelta(seconds=-200), "exp": timedelta(seconds=-100)},
     "never over": {"exp": None},
-    "for too long": {"exp": NOW + 3600},
-    "of the future": {"iat": NOW + 3600, "exp": NOW + 3660},
+    "for too long": {"exp": timedelta(hours=1)},
+    "of the future": {"iat": timedelta(hours=1), "exp": timedelta(hours=1, minutes=1)},
     "no beginning": {"iat": None},
     "no id": {"jti": None},
     "a short id": {"jti": "1"},
@@ -411,7 +425,11 @@ async def test_a_token_that_does_not_fit_lets_nobody_in(place: Place):
     await known(place)
 
     for name, lie in LIES.items():
-        assert "could not sign you in" in await refused(place, signed(claims(**lie))), name
+        said = {
+            claim: int((real_now() + each).timestamp()) if isinstance(each, timedelta) else each
+            for claim, each in lie.items()
+        }
+        assert "could not sign you in" in await refused(place, signed(claims(**said))), name
 
     assert (await comes(place.browser(), signed())).headers["location"] == "/inbox"
 
@@ -431,9 +449,15 @@ async def test_a_token_that_another_key_signed_lets_nobody_in(place: Place):
         "a.b.c",
         "x" * 9000,
         "ä.ä.ä",
-        signed(said)[:-2] + "AA",
+        _forged(signed(said)),
     ):
         assert "could not sign you in" in await refused(place, token)
+
+
+def _forged(token: str) -> str:
+    """With another signature. Not its end is changed: of that, not every bit counts."""
+    head, _, signature = token.rpartition(".")
+    return f"{head}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
 
 
 def _part(said: dict[str, Any]) -> str:

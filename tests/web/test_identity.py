@@ -21,9 +21,10 @@ from overture.core.ids import MemberId
 from overture.identity import FAILED_FOR, KEPT_FOR, KEYS_EVERY, Client, client_of
 from overture.settings import SettingProblem, read
 from overture.store import accounts
+from overture.store import identities as identity_store
 from overture.store.db import all_rows
 from tests.provider import CLIENT, SECRET, Provider, Someone, provider, secret_key
-from tests.web.conftest import PASSWORD, PUBLIC_URL, Browser, Place, text_of
+from tests.web.conftest import PASSWORD, PUBLIC_URL, Browser, Place, overtaken, text_of
 
 ADA = Someone("ada-at-work", "ada@example.org", True, "Ada Byron")
 
@@ -267,6 +268,43 @@ async def test_two_at_once_make_one_member(place: Place, there: Provider):
     assert [each.status_code for each in answers] == [303] * 3, [text_of(e) for e in answers]
     assert len(await rows(place, "select from members")) == 1
     assert len(await rows(place, "select from sessions")) == 3
+
+
+async def test_who_finds_nobody_and_is_overtaken_is_the_one_who_came_first(
+    place: Place, there: Provider, monkeypatch: pytest.MonkeyPatch
+):
+    slow, quick = place.browser(), place.browser()
+    link, other = await goes(slow), await goes(quick)
+
+    async with overtaken(monkeypatch, identity_store, "whose") as looked:
+        coming = asyncio.create_task(slow.get(link))
+        await looked.wait()
+        assert (await quick.get(other)).headers["location"] == "/inbox"
+
+    assert (await coming).headers["location"] == "/inbox"
+    assert len(await rows(place, "select from members")) == 1
+    assert len(await rows(place, "select from sessions")) == 2
+
+
+async def test_whom_the_operator_knows_may_come_twice_at_once(
+    place: Place, there: Provider, monkeypatch: pytest.MonkeyPatch
+):
+    there.someone = Someone("ada-at-work", "ada@example.org", True, "Ada")
+    new = members.NewMember(
+        MemberId(ids.new()), "ada", "Ada", email="ada@example.org", external_id="ada-at-work"
+    )
+    await place.town.do(lambda tx: members.create(tx, new, place.town.now))
+    slow, quick = place.browser(), place.browser()
+    link, other = await goes(slow), await goes(quick)
+
+    # That there is no account yet is the last that the slow one finds before the quick one comes.
+    async with overtaken(monkeypatch, accounts, "of") as looked:
+        coming = asyncio.create_task(slow.get(link))
+        await looked.wait()
+        assert (await quick.get(other)).headers["location"] == "/inbox"
+
+    assert (await coming).headers["location"] == "/inbox"
+    assert await rows(place, "select member_id from identities") == [(new.id,)]
 
 
 # Linking, being asked again, leaving ------------------------------------------------------------

@@ -97,6 +97,9 @@ async def _name(
 ) -> MemberId | Denied:
     """Makes the external id the member's; none who has another one is given a second."""
     own = await members.own(tx, member)
+    if own is not None and own.external_id == external_id:
+        # They came with it twice at once.
+        return member
     if own is None or own.external_id is not None:
         return Denied.IDENTITY_TAKEN
     if not await members.name_externally(tx, member, external_id):

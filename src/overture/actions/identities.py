@@ -130,7 +130,9 @@ async def opened(tx: Tx, member: MemberId, identity: Identity, now: datetime) ->
         return False
     waiting = await account_store.unopened_member(tx, member)
     if waiting is None:
-        return Denied.IDENTITY_FAILED
+        # They may have come in twice at once, and opened it meanwhile.
+        there = await account_store.of(tx, member, lock=True) is not None
+        return False if there else Denied.IDENTITY_FAILED
     same = folded(waiting.email) == folded(identity.email)
     told = accounts.address(identity.email) if identity.email_verified else ""
     email = waiting.email or ("" if isinstance(told, BadText) else told)
@@ -171,8 +173,6 @@ async def joined(tx: Tx, identity: Identity, newcomer: Newcomer, now: datetime) 
 
 async def link(tx: Tx, member: MemberId, identity: Identity, now: datetime) -> MemberId | Denied:
     """Lets a member who is signed in sign in through the provider from now on."""
-    if await store.whose(tx, identity) == member:
-        return member
     return await _link(tx, member, identity, now)
 
 
@@ -181,7 +181,8 @@ async def _link(
 ) -> MemberId | Denied:
     """`opens`: the account begins with it."""
     if not await store.link(tx, member, identity):
-        return Denied.IDENTITY_TAKEN
+        # Linked already, or meanwhile: whoever comes in twice at once is the same both times.
+        return member if await store.whose(tx, identity) == member else Denied.IDENTITY_TAKEN
     await tell(tx, [Event(member, "account.identity_linked", now, {"opens": opens})])
     return member
 
