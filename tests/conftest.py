@@ -7,13 +7,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests import databases as _databases
 from tests.faults.table import Row, table
 
 # How long a machine takes says nothing about the code.
-settings.register_profile("overture", deadline=None)
+settings.register_profile("overture", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("overture")
 
 

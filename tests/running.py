@@ -16,6 +16,8 @@ import httpx
 
 OPERATOR_TOKEN = "an-operator-token-for-tests"
 COMMAND = [sys.executable, "-m", "overture"]
+# In seconds. What comes within one where nothing else runs may take so long on a busy machine.
+PATIENCE = 60
 
 
 @dataclass
@@ -35,8 +37,15 @@ class Running:
         """As the operator, on a connection of its own."""
         headers = {"Authorization": f"Bearer {OPERATOR_TOKEN}"} | options.pop("headers", {})
         return httpx.request(
-            method, self.address + path, json=body, headers=headers, timeout=30, **options
+            method, self.address + path, json=body, headers=headers, timeout=PATIENCE, **options
         )
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        """As nobody, on a connection of its own."""
+        return httpx.get(self.address + path, timeout=PATIENCE, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return httpx.post(self.address + path, timeout=PATIENCE, **options)
 
     def make_member(self, handle: str) -> httpx.Response:
         return self.request("POST", "/api/v1/members", {"handle": handle, "name": handle.title()})
@@ -44,7 +53,7 @@ class Running:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """The exit status."""
         self.process.send_signal(number)
-        return self.process.wait(timeout=30)
+        return self.process.wait(PATIENCE)
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -66,7 +75,7 @@ def command(*arguments: object, **settings: str) -> subprocess.CompletedProcess[
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=3 * PATIENCE,
         check=False,
     )
 
@@ -97,7 +106,7 @@ def serving(
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(timeout=20)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

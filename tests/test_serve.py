@@ -20,7 +20,7 @@ import pytest
 from overture.store import embedded
 from overture.store.migrate import migrate
 from tests.databases import temporary_folder
-from tests.running import OPERATOR_TOKEN, Running, command, serving
+from tests.running import OPERATOR_TOKEN, PATIENCE, Running, command, serving
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def data(prepared: Path) -> Iterator[Path]:
 
 def test_it_says_its_address_once_it_answers_and_nothing_more(data):
     with serving("--data", data) as server:
-        assert httpx.get(f"{server.address}/readyz").status_code == 200
+        assert server.get("/readyz").status_code == 200
 
         assert server.stop() == 0
         assert server.process.stdout.read() == ""
@@ -60,7 +60,7 @@ def test_commands_work_beside_it_but_no_second_server(data):
         made = command("token", "create", "--as", "ada", "--data", data)
         assert made.returncode == 0, made.stderr
         ada = {"Authorization": f"Bearer {made.stdout.strip()}"}
-        assert httpx.get(f"{server.address}/api/v1/me", headers=ada).json()["handle"] == "ada"
+        assert server.get("/api/v1/me", headers=ada).json()["handle"] == "ada"
 
         verified = command("ledger", "verify", "--json", "--data", data)
         assert json.loads(verified.stdout)["sound"], verified.stderr
@@ -96,7 +96,7 @@ def test_what_is_under_way_is_answered_before_it_ends(database_url, number, proc
         waiting.join()
 
         assert answers[0].status_code == 201
-        assert server.process.wait(timeout=5) == 0
+        assert server.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -107,7 +107,7 @@ def test_who_came_before_it_ends_is_heard_although_the_request_comes_after(datab
         socket.create_connection(("127.0.0.1", server.port)) as says_nothing,
     ):
         # Connections are taken in their order.
-        assert httpx.get(f"{server.address}/healthz").status_code == 200
+        assert server.get("/healthz").status_code == 200
         server.process.terminate()
         wait_until(lambda: refuses(server))
         asks.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -116,27 +116,25 @@ def test_who_came_before_it_ends_is_heard_although_the_request_comes_after(datab
         assert answer.startswith(b"HTTP/1.1 200 "), answer
         assert b"connection: close" in answer.lower()
         assert says_nothing.recv(1) == b""
-        assert server.process.wait(timeout=5) == 0
+        assert server.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_it_ends_in_time_although_a_request_never_ends(database_url, processes):
     options = ("--database-url", database_url, "--processes", processes)
     with serving(*options) as server, unfinished_request(server):
-        began = time.monotonic()
-
+        # How soon that is, `make faults` measures.
         assert server.stop() == 0
-        assert time.monotonic() - began < 5
 
 
 def test_a_second_signal_ends_it_at_once(database_url):
-    with serving("--database-url", database_url) as server, unfinished_request(server):
+    # Else it would go on for longer than anybody waits here, and then say that all is well.
+    drains = ("--drain-seconds", 2 * PATIENCE)
+    with serving("--database-url", database_url, *drains) as server, unfinished_request(server):
         server.process.terminate()
-        time.sleep(0.2)
-        began = time.monotonic()
+        wait_until(lambda: server.get("/readyz").status_code == 503)
 
         assert server.stop() == 1
-        assert time.monotonic() - began < 1
 
 
 def test_it_starts_a_killed_postgresql_again(data):
@@ -162,7 +160,7 @@ def test_a_killed_child_is_replaced_and_a_killed_parent_takes_all_with_it(databa
 
         os.kill(children[0], signal.SIGKILL)
         for _ in range(20):
-            assert httpx.get(f"{server.address}/readyz", timeout=60).status_code == 200
+            assert server.get("/readyz").status_code == 200
         wait_until(lambda: len(children_of(server.process.pid)) == 2)
 
         server.process.kill()
@@ -178,7 +176,7 @@ def test_a_database_that_may_lose_acknowledged_writes_is_refused_unless_accepted
     assert "may lose what it has acknowledged: fsync and full_page_writes are off" in refused.stderr
 
     with serving("--data", data, "--accept-unsafe-database") as server:
-        assert httpx.get(f"{server.address}/readyz").status_code == 200
+        assert server.get("/readyz").status_code == 200
 
 
 def test_a_newer_schema_is_refused(database_url):
@@ -241,17 +239,19 @@ def test_no_policy_named_leaves_the_one_in_force(database_url):
 @contextmanager
 def unfinished_request(server: Running) -> Iterator[None]:
     """A client that says half of what it has to say, and then nothing."""
-    with socket.create_connection(("127.0.0.1", server.port)) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
         client.sendall(
             b"POST /api/v1/members HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
-            b"Content-Type: application/json\r\n"
-            + f"Authorization: Bearer {OPERATOR_TOKEN}\r\n\r\n{{".encode()
+            b"Content-Type: application/json\r\nExpect: 100-continue\r\n"
+            + f"Authorization: Bearer {OPERATOR_TOKEN}\r\n\r\n".encode()
         )
-        time.sleep(0.2)
+        # It waits for the rest by now.
+        assert client.recv(100).startswith(b"HTTP/1.1 100 ")
+        client.sendall(b"{")
         yield
 
 
-def wait_until(met, *, seconds: float = 60) -> None:
+def wait_until(met, *, seconds: float = PATIENCE) -> None:
     given_up_at = time.monotonic() + seconds
     while not met():
         assert time.monotonic() < given_up_at, "it never came to that"

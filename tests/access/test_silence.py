@@ -304,7 +304,7 @@ async def shown_where_wanted(place: Place) -> None:
     with psycopg.connect(place.site.db.url, autocommit=True) as heard:
         heard.execute(f"listen {live.TYPING}")
         await pair.does_secretly("types")
-        assert len(list(heard.notifies(timeout=5, stop_after=1))) == 1
+        assert len(list(heard.notifies(timeout=60, stop_after=1))) == 1
     await pair.does_secretly("reads")
     await pair.does_secretly("is here")
 

@@ -1,6 +1,7 @@
 """Boxes, threads, reading, moving, typing and search, as members do it."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import psycopg
 import pytest
@@ -335,7 +336,15 @@ async def typed(
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as listener:
         await listener.execute("listen overture_typing")
         assert await town.do(lambda tx: inbox.typing(tx, viewer, conversation)) is None
-        return [told.payload async for told in listener.notifies(timeout=0.2)]
+        # They come in the order of their commits.
+        await town.do(lambda tx: tx.execute("notify overture_typing, 'over'"))
+        heard: list[str] = []
+        async with aclosing(listener.notifies(timeout=60)) as notices:
+            async for told in notices:
+                if told.payload == "over":
+                    return heard
+                heard.append(told.payload)
+    raise AssertionError("nothing is heard at all")
 
 
 async def test_typing_is_told_where_a_message_could_follow(town: Town, database_url: str):

@@ -13,6 +13,7 @@ from overture.api.operation import Who
 from overture.api.operator_clock import move_clock
 from tests.api.conftest import OPERATOR_TOKEN, Site
 from tests.api.server import served
+from tests.running import PATIENCE
 
 # `make soak` makes 200 of each. One call also follows what another one gave, by inferred links.
 EXAMPLES = int(os.environ.get("OVERTURE_SCHEMATHESIS_EXAMPLES", "12"))
@@ -73,6 +74,7 @@ def run(url: str, token: str, *options: str, folder: Path) -> None:
         "--suppress-health-check=all",
         f"--max-examples={EXAMPLES}",
         "--seed=20250131",
+        f"--request-timeout={PATIENCE}",
         "--continue-on-failure",
         "--no-shrink",
         "--warnings=off",

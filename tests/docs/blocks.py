@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -32,7 +31,7 @@ curl() {
   case " $* " in
     *" -N "*) command curl -sS --max-time 2 "$@" || [ $? = 28 ];;
     *" -sf "*) command curl "$@";;
-    *) command curl -sS --fail-with-body --max-time 20 "$@";;
+    *) command curl -sS --fail-with-body --max-time 60 "$@";;
   esac
 }
 """
@@ -78,12 +77,6 @@ def surroundings(**more: str) -> dict[str, str]:
     return ours | {"PATH": path} | more
 
 
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
-
-
 def run(
     page: Sequence[Block],
     folder: Path,
@@ -92,7 +85,7 @@ def run(
     port: int,
     host: int = 8100,
     before: str = "",
-    timeout: float = 120,
+    timeout: float = 400,
 ) -> list[tuple[Block, str, str]]:
     """Runs the shell blocks of a page in one bash, which ends at the first that fails.
 

@@ -16,8 +16,9 @@ from overture.store import accounts, two_steps
 from overture.store.db import Tx
 from tests.cast import town_in
 from tests.databases import temporary_folder
-from tests.docs.blocks import ROOT, Block, blocks, free_port, run, surroundings
+from tests.docs.blocks import ROOT, Block, blocks, run, surroundings
 from tests.docs.quick import forking
+from tests.ports import free_port
 from tests.running import OPERATOR_TOKEN
 
 # Payments last: from then on plans are paid for.

@@ -23,7 +23,8 @@ from overture.cli import overture
 from overture.core.webhooks import EventType
 from overture.settings import ROWS
 from tests.docs import test_commands
-from tests.docs.blocks import PAGES, ROOT, Block, blocks, fits, free_port, run, surroundings
+from tests.docs.blocks import PAGES, ROOT, Block, blocks, fits, run, surroundings
+from tests.ports import free_port
 from tests.running import OPERATOR_TOKEN, serving
 
 # Pages whose shell blocks are all run, but for those that say why they are not: the tutorial's by the

@@ -9,7 +9,8 @@ from __future__ import annotations
 import shutil
 import sys
 
-from tests.docs.blocks import ROOT, blocks, fits, free_port, run, surroundings
+from tests.docs.blocks import ROOT, blocks, fits, run, surroundings
+from tests.ports import free_port
 
 PAGE = ROOT / "docs/tutorial.md"
 # What the page makes in Overture's folder, beside what `make` does.

@@ -84,10 +84,11 @@ def test_broken_html_keeps_its_words(html):
 )
 def test_broken_html_of_a_megabyte_takes_seconds_at_most(part):
     html = "<p>" + part * ((1 << 20) // len(part))
-    begin = time.monotonic()
+    # Of the processor, which others may have meanwhile.
+    begin = time.process_time()
     is_html(html)
     html_to_text(html)
-    assert time.monotonic() - begin < 10
+    assert time.process_time() - begin < 10
 
 
 @given(

@@ -15,7 +15,7 @@ from overture.store.db import Database
 from tests.cast import Town, town_in
 
 # Long enough for a busy machine; what is awaited comes within milliseconds.
-PATIENCE = 15
+PATIENCE = 60
 
 
 @pytest.fixture

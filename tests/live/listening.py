@@ -13,7 +13,7 @@ import httpx
 import uvicorn
 
 # Long enough for a busy machine; what is awaited comes within milliseconds.
-PATIENCE = 15
+PATIENCE = 60
 
 
 @asynccontextmanager

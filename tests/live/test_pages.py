@@ -83,13 +83,14 @@ async def live(town: Town) -> AsyncIterator[Live]:
         await site.drain()
 
 
-async def until(reader: Reader, text: str) -> str:
-    """The first patches that have this text."""
-    while True:
+async def until(reader: Reader, *texts: str) -> str:
+    """The patches until all of these texts have come: at once, or one after the other."""
+    patches = ""
+    while missing := [text for text in texts if text not in patches]:
         event = await reader.next()
-        assert event is not None, f"the stream ended before {text!r}"
-        if text in event.text:
-            return event.text
+        assert event is not None, f"the stream ended before {missing}"
+        patches += event.text
+    return patches
 
 
 async def accepted(town: Town) -> tuple[MemberId, MemberId, str]:
@@ -105,11 +106,11 @@ async def test_a_message_comes_as_patches_of_what_shows_it(live):
     async with live.stream(ada) as stream:
         await live.town.acts(Write(grace, conversation, ids.new(), "<b>Bold</b>\nsecond line"))
 
-        patches = await until(stream, "second line")
+        patches = await until(
+            stream, "second line", f"#tail-{conversation}", 'data-at="#badge-inbox"'
+        )
 
     assert "&lt;b&gt;Bold" in patches
-    assert f"#tail-{conversation}" in patches
-    assert 'data-at="#badge-inbox"' in patches
     assert patches.count("<template") == patches.count("</template>")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from tests.running import OPERATOR_TOKEN, Running, serving
+from tests.running import OPERATOR_TOKEN, PATIENCE, Running, serving
 
 
 @dataclass
@@ -40,7 +39,7 @@ def stream(server: Running, member: str, after: str | None = None) -> Iterator[S
     if after is not None:
         headers["Last-Event-ID"] = after
     url = f"{server.address}/api/v1/events"
-    with httpx.stream("GET", url, headers=headers, timeout=30) as answer:
+    with httpx.stream("GET", url, headers=headers, timeout=PATIENCE) as answer:
         assert answer.status_code == 200
         made = Stream(answer, answer.iter_lines())
         if after is None:
@@ -89,10 +88,8 @@ def test_it_ends_in_time_although_streams_are_open(database_url, processes):
     with serving("--database-url", database_url, "--processes", processes) as server:
         ada = server.make_member("ada").json()["id"]
         with stream(server, ada) as one, stream(server, ada) as other, unread(server, ada):
-            began = time.monotonic()
-
+            # How soon that is, `make faults` measures.
             assert server.stop() == 0
-            assert time.monotonic() - began < 5
             assert one.next() is None
             assert other.next() is None
 
@@ -100,10 +97,11 @@ def test_it_ends_in_time_although_streams_are_open(database_url, processes):
 @contextmanager
 def unread(server: Running, member: str) -> Iterator[None]:
     """A stream that nobody reads."""
-    with socket.create_connection(("127.0.0.1", server.port)) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
         client.sendall(
             f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAct-As: {member}\r\n"
             f"Authorization: Bearer {OPERATOR_TOKEN}\r\n\r\n".encode()
         )
-        time.sleep(0.2)
+        # It has begun.
+        assert client.recv(1, socket.MSG_PEEK)
         yield

@@ -21,6 +21,7 @@ from overture.mail.smtp import Smtp
 from overture.store import installation
 from tests.cast import SIGN_UP, town_in
 from tests.mail.town import Mailtown
+from tests.running import PATIENCE
 from tests.work import runner_in
 
 # What a server answers to a step instead of doing it: by the step's name in the handler.
@@ -167,7 +168,7 @@ def smtp_to(certificates: Certificates) -> Callable[..., Smtp]:
             "user": None,
             "password": None,
             "hello": "overture.example",
-            "seconds": 5,
+            "seconds": PATIENCE,
             "trusted": certificates.trusted,
         }
         return Smtp(**(given | more))

@@ -36,8 +36,7 @@ async def smtptown(
     """A town whose mails go to the server."""
     async with town_in(database_url) as town:
         await town.do(lambda tx: installation.set_test_clock(tx, SIGN_UP))
-        smtp = smtp_to(server, seconds=0.5)
-        runner = runner_in(town, smtp=smtp, reply_address="r+*@inmail.example.org")
+        runner = runner_in(town, smtp=smtp_to(server), reply_address="r+*@inmail.example.org")
         yield Mailtown(town, tmp_path, runner)
 
 
@@ -113,10 +112,14 @@ async def test_a_mailbox_that_is_nobodys_gets_no_more_mails(smtptown: Mailtown, 
     assert await smtptown.rows("select why from failing_addresses") == [("5.1.1",)]
 
 
-async def test_a_mail_server_that_hangs_delays_nothing_else(smtptown: Mailtown, server: Server):
+async def test_a_mail_server_that_hangs_delays_nothing_else(
+    smtptown: Mailtown, server: Server, smtp_to: Callable[..., Smtp]
+):
     ada = await smtptown.member("ada", **CAREER)
     grace = await smtptown.member("grace", **CAREER)
     server.hangs = True
+    patient, soon = smtptown.runner, smtp_to(server, seconds=0.5)
+    smtptown.runner = runner_in(smtptown.town, smtp=soon, reply_address="r+*@inmail.example.org")
     await smtptown.sends(ada, grace)
 
     await smtptown.passes(hours=48)
@@ -126,6 +129,7 @@ async def test_a_mail_server_that_hangs_delays_nothing_else(smtptown: Mailtown, 
     waiting = await smtptown.rows("select problem from jobs where queue = 'mail' order by number")
     assert waiting[0] == ("The mail server took too long.",)
     server.hangs = False
+    smtptown.runner = patient
     await passes_real_time(smtptown)
     await smtptown.passes()
     subjects = [each.message["subject"] for each in server.taken if each.to == "grace@example.org"]

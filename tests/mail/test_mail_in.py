@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import smtplib
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -30,7 +29,8 @@ from overture.mail.post import Folder
 from overture.store import mailboxes
 from tests.cast import town_in
 from tests.mail.posts import GRACE, OURS, URL, Post, from_corpus, mail, opened
-from tests.running import COMMAND, Running, command, environment, on, serving
+from tests.ports import free_port
+from tests.running import COMMAND, PATIENCE, Running, command, environment, on, serving
 
 FORM = "r+*@inmail.example.org"
 
@@ -75,11 +75,6 @@ def address(url: str, member: str, letter: str) -> str:
 def state(server: Running, member: str, letter: str) -> str:
     answer = server.request("GET", f"/api/v1/conversations/{letter}", headers={"Act-As": member})
     return answer.json()["state"]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 def hand_over(port: int, to: str, message: EmailMessage | None = None) -> None:
@@ -138,7 +133,7 @@ def test_a_listener_alone_brings_mail_to_servers_beside_it(database_url: str) ->
         hand_over(port, address(database_url, member, letter))
         assert state(server, member, letter) == "accepted"
         listener.send_signal(signal.SIGTERM)
-        assert listener.wait(timeout=20) == 0
+        assert listener.wait(PATIENCE) == 0
 
 
 @pytest.mark.skipif(
@@ -184,7 +179,7 @@ def pipe(database_url: str, raw: bytes, *options: str, **variables: str) -> tupl
         env=environment(OVERTURE_ACCEPT_UNSAFE_DATABASE="true", **variables),
         input=raw,
         capture_output=True,
-        timeout=60,
+        timeout=3 * PATIENCE,
     )
     return done.returncode, done.stdout.decode()
 
@@ -357,10 +352,9 @@ def test_a_maildir_is_watched_until_the_end(database_url: str, box: Path) -> Non
         assert watcher.stdout.readline().startswith("Overture takes mail from")
         member, letter = written(server)
         put(box, "1", mail(to=address(database_url, member, letter)).as_bytes())
-        for _ in range(500):
-            if state(server, member, letter) == "accepted":
-                break
+        until = time.monotonic() + PATIENCE
+        while state(server, member, letter) != "accepted" and time.monotonic() < until:
             time.sleep(0.05)
         assert state(server, member, letter) == "accepted"
         watcher.send_signal(signal.SIGTERM)
-        assert watcher.wait(timeout=20) == 0
+        assert watcher.wait(PATIENCE) == 0

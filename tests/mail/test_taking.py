@@ -27,6 +27,7 @@ from overture.store import accounts, idempotency, installation, mailboxes
 from overture.store.db import Unavailable, all_rows
 from tests.cast import SIGN_UP, town_in
 from tests.mail.posts import CORPUS, GRACE, Post, from_corpus, gets_address, mail, opened
+from tests.running import PATIENCE
 
 
 @pytest.fixture
@@ -482,7 +483,19 @@ async def test_there_is_a_limit_to_connections(post, monkeypatch) -> None:
     for _, writer in (*held, one_more):
         writer.close()
         await writer.wait_closed()
+    # It sees that they have gone when it comes to it.
+    async with asyncio.timeout(PATIENCE):
+        while not await talks(post):
+            pass
     assert (await post.hands_over(mail(), post.reply_to()))[0] == 250
+
+
+async def talks(post: Post) -> bool:
+    """Whether it has room for one who says nothing more than hello."""
+    try:
+        return (await talk(post, b"LHLO mx"))[0].startswith("220")
+    except ConnectionError:
+        return False
 
 
 async def test_who_says_nothing_is_hung_up_on(post, monkeypatch) -> None:

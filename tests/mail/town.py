@@ -69,10 +69,11 @@ class Mailtown:
 
     def opened(self, by: MemberId | None = None) -> list[EmailMessage]:
         """The mails that have come since they were last opened, of one member or of all."""
-        found = sorted(self.folder.glob("*.eml"), key=lambda file: file.stat().st_mtime_ns)
+        found = [(file, mail_in(file)) for file in self.folder.glob("*.eml")]
+        # A disk's clock ticks too slowly to tell which came first.
+        found.sort(key=lambda each: (each[1]["date"].datetime, each[0].stat().st_mtime_ns))
         mails: list[EmailMessage] = []
-        for file in found:
-            mail = mail_in(file)
+        for file, mail in found:
             (to,) = mail["to"].addresses
             if by is None or to.addr_spec == self.addresses[by]:
                 mails.append(mail)

@@ -29,18 +29,20 @@ from overture.payments.door import Bookkeeper
 from tests.api.conftest import Caller, Site, site_in
 from tests.payments.conftest import Paid, setup
 from tests.payments.recorded import SECRET
+from tests.ports import free_port
+from tests.running import PATIENCE
 
 API_KEY = "sk_test_of_the_tests"
 
 
 @asynccontextmanager
 async def localstripe(folder: Path) -> AsyncIterator[httpx.AsyncClient]:
-    with socket.socket(socket.AF_INET6) as free:
+    with socket.socket(socket.AF_INET6) as there:
         try:
-            free.bind(("::1", 0))
+            there.bind(("::1", 0))
         except OSError:
             pytest.skip("localstripe listens on IPv6, which is not there")
-        port = free.getsockname()[1]
+    port = free_port()
     with (folder / "localstripe.log").open("wb") as log:
         running = subprocess.Popen(  # noqa: ASYNC220  it only starts it
             [sys.executable, "-m", "localstripe", "--port", str(port), "--from-scratch"],
@@ -50,7 +52,7 @@ async def localstripe(folder: Path) -> AsyncIterator[httpx.AsyncClient]:
         )
     try:
         base = f"http://localhost:{port}"
-        async with httpx.AsyncClient(base_url=base, auth=(API_KEY, "")) as http:
+        async with httpx.AsyncClient(base_url=base, auth=(API_KEY, ""), timeout=PATIENCE) as http:
 
             async def answers() -> bool:
                 try:
@@ -63,7 +65,7 @@ async def localstripe(folder: Path) -> AsyncIterator[httpx.AsyncClient]:
             yield http
     finally:
         running.terminate()
-        running.wait(10)
+        running.wait(PATIENCE)
 
 
 @asynccontextmanager

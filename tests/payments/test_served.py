@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
-
 from tests.payments import recorded
 from tests.payments.recorded import PLANS, SECRET, Contract
 from tests.running import command, serving
@@ -22,10 +20,8 @@ def test_what_stripe_tells_any_of_its_processes_is_a_plan(database_url: str, cap
         contract = Contract("cus_1", now, metadata={"member_id": ada})
         body, signature = recorded.signed(recorded.created(contract, now))
 
-        answer = httpx.post(
-            f"{server.address}/api/v1/payments/stripe",
-            content=body,
-            headers={"Stripe-Signature": signature},
+        answer = server.post(
+            "/api/v1/payments/stripe", content=body, headers={"Stripe-Signature": signature}
         )
 
         assert answer.json() == {"outcome": "applied"}

@@ -20,7 +20,8 @@ import pytest
 from overture.logs import Discreet
 from overture.store import embedded
 from tests.databases import temporary_folder
-from tests.running import Running, serving
+from tests.ports import free_port
+from tests.running import PATIENCE, Running, serving
 
 # In every text and address that anybody gives here.
 WORD = "zyzzyva"
@@ -140,14 +141,12 @@ def go_wrong(server: Running, database: str, mail_port: int) -> None:
             server.request("GET", "/api/v1/me", headers={"Authorization": f"Bearer {WORD}"}),
             server.request("GET", f"/api/v1/conversations/{WORD}"),
             server.request("POST", "/api/v1/conversations", {"to": WORD, "body": f"{WORD}\0"}),
-            httpx.post(
-                f"{server.address}/api/v1/members", content=b'{"name": "' + WORD.encode() + b"\xff"
-            ),
+            server.post("/api/v1/members", content=b'{"name": "' + WORD.encode() + b"\xff"),
         ]
     assert all(400 <= each.status_code < 500 or each.is_redirect for each in wrong), wrong
     with socket.create_connection(("127.0.0.1", server.port)) as raw:
         raw.sendall(f"GET /{WORD} HTTP/9\r\nCookie: {WORD}\r\n\r\n".encode())
-        raw.settimeout(10)
+        raw.settimeout(PATIENCE)
         raw.recv(4096)
     with pytest.raises(smtplib.SMTPException):
         hand_over(mail_port, f"r+{WORD}@inmail.example.org", WORD)
@@ -239,7 +238,7 @@ def browser(server: Running) -> httpx.Client:
     """One that comes through a proxy on this machine."""
     return httpx.Client(
         base_url=server.address,
-        timeout=30,
+        timeout=PATIENCE,
         headers={
             "Sec-Fetch-Site": "same-origin",
             "X-Forwarded-For": CLIENT,
@@ -290,7 +289,7 @@ def hand_over(port: int, to: str, text: str) -> dict[str, tuple[int, bytes]]:
 
 
 def until(look: Callable[[], str | None]) -> str:
-    for _ in range(300):
+    for _ in range(10 * PATIENCE):
         if (found := look()) is not None:
             return found
         time.sleep(0.1)
@@ -299,8 +298,3 @@ def until(look: Callable[[], str | None]) -> str:
 
 def lines_with(word: str, log: str) -> list[str]:
     return [line for line in log.splitlines() if word.lower() in line.lower()]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]

@@ -9,7 +9,7 @@ import psycopg
 
 from overture import ids
 from tests.push.conftest import HOST, Device, serving
-from tests.running import Running
+from tests.running import PATIENCE, Running
 from tests.running import serving as overture
 
 
@@ -25,7 +25,7 @@ async def test_a_server_tells_a_device(database_url: str):
             letter = {"to": grace, "body": "May I?"}
             await _ask(server, "POST", "/conversations", letter, ada)
             shown: set[str] = set()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 while "Ada wrote you an InMail" not in shown:
                     await asyncio.sleep(0.05)
                     shown = {device.reads(got.body)["title"] for got in service.got}

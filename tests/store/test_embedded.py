@@ -527,7 +527,7 @@ def owner_of(path: Path) -> int:
     return path.stat().st_uid
 
 
-def wait_for(condition: Callable[[], T], seconds: float = 20) -> T:
+def wait_for(condition: Callable[[], T], seconds: float = 60) -> T:
     """What the condition gives once it is true; in vain only when something is wrong."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

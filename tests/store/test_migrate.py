@@ -112,6 +112,8 @@ def test_a_migration_waits_for_a_busy_table_and_then_goes_through(
     empty_database_url: str, source: Path, monkeypatch: pytest.MonkeyPatch
 ):
     impatiently(monkeypatch)
+    # It may take a while until the other gives way.
+    monkeypatch.setattr(migrating, "_ATTEMPTS_MAX", 100)
     (source / "0003_third.sql").write_text("alter table towns add river text")
     with psycopg.connect(empty_database_url) as reader:
         migrate_first_two(empty_database_url, source)

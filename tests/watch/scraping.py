@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,10 +10,8 @@ from typing import IO
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.running import Running, serving
-
-# What figures lag behind: they are looked at each second, the database every five.
-PATIENCE_SECONDS = 15
+from tests.ports import free_port
+from tests.running import PATIENCE, Running, serving
 
 
 class Figures:
@@ -40,11 +37,6 @@ class Figures:
         return {dict(has)[label] for has in self.samples.get(name, {})}
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        return made.getsockname()[1]
-
-
 @contextmanager
 def watched(
     *options: object, errors: IO[bytes] | None = None, **settings: str
@@ -57,14 +49,17 @@ def watched(
 
 
 def scrape(port: int) -> Figures:
-    answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30)
+    answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE)
     assert answer.status_code == 200, answer.text
     return Figures(answer.text)
 
 
 def until(figures: Callable[[], Figures], holds: Callable[[Figures], bool]) -> Figures:
-    """The figures as soon as they show it, and in the end the last ones in any case."""
-    until_at = time.monotonic() + PATIENCE_SECONDS
+    """The figures as soon as they show it, and in the end the last ones in any case.
+
+    They lag behind: they are looked at each second, the database every five.
+    """
+    until_at = time.monotonic() + PATIENCE
     while not holds(found := figures()) and time.monotonic() < until_at:
         time.sleep(0.2)
     return found

@@ -17,8 +17,9 @@ import yaml
 
 from tests.databases import name_in
 from tests.docs.blocks import code
-from tests.running import COMMAND, command, environment
-from tests.watch.scraping import Figures, free_port, scrape, send_a_letter, until, watched
+from tests.ports import free_port
+from tests.running import COMMAND, PATIENCE, command, environment
+from tests.watch.scraping import Figures, scrape, send_a_letter, until, watched
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana" / "overture.json").read_text())
@@ -47,7 +48,7 @@ def lived(databases) -> Iterator[Figures]:
             headers={"Act-As": letter["recipient"]},
         )
         assert accepted.status_code == 200, accepted.text
-        httpx.get(f"{server.address}/zyzzyva")
+        server.get("/zyzzyva")
         endpoint = {"url": f"http://127.0.0.1:{free_port()}/", "events": ["*"]}
         server.request("POST", "/api/v1/operator/webhooks", endpoint)
         signed_up = {
@@ -55,7 +56,7 @@ def lived(databases) -> Iterator[Figures]:
             "email": "zoe@example.org",
             "password": "marmalade 7 lamps zyzzyva",
         }
-        httpx.post(f"{server.address}/signup", data=signed_up, headers=_OWN)
+        server.post("/signup", data=signed_up, headers=_OWN)
         for what in ("ledger", "audit"):
             assert command(what, "verify", "--database-url", url).returncode == 0
         yield until(
@@ -161,9 +162,15 @@ def test_several_processes_are_told_of_as_one_and_a_killed_one_takes_nothing_wit
         before = until(figures, lambda found: found.of("overture_processes") == 2)
         assert before.of("overture_processes") == 2
         for _ in range(40):
-            assert httpx.get(f"{server.address}/healthz").status_code == 200
-        known = figures().of("overture_requests_total", route="/healthz")
-        assert known == before.of("overture_requests_total", route="/healthz") + 40
+            assert server.get("/healthz").status_code == 200
+        wanted = before.of("overture_requests_total", route="/healthz") + 40
+        # One is counted once it was answered.
+        asked = until(
+            figures,
+            lambda found: found.of("overture_requests_total", route="/healthz") >= wanted,
+        )
+        known = asked.of("overture_requests_total", route="/healthz")
+        assert known == wanted
 
         for child in children_of(server.process.pid):
             os.kill(child, signal.SIGKILL)
@@ -223,18 +230,19 @@ def test_a_worker_tells_of_itself(database_url, tmp_path):
         assert worker.stdout.readline() == "Overture works.\n"
         found = until(lambda: scrape(port), lambda found: found.of("overture_processes") == 1)
         assert found.of("overture_processes") == 1
-        assert httpx.get(f"http://127.0.0.1:{port}/readyz").json() == {"status": "ok"}
-        assert httpx.get(f"http://127.0.0.1:{port}/inbox").status_code == 404
-        assert httpx.post(f"http://127.0.0.1:{port}/metrics").status_code == 405
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as there:
+            assert there.get("/readyz").json() == {"status": "ok"}
+            assert there.get("/inbox").status_code == 404
+            assert there.post("/metrics").status_code == 405
     finally:
         worker.terminate()
-        assert worker.wait(timeout=20) == 0
+        assert worker.wait(PATIENCE) == 0
         worker.stdout.close()
 
 
 def test_the_site_itself_tells_nobody_its_figures(database_url):
     with watched("--database-url", database_url) as (server, figures):
-        assert httpx.get(f"{server.address}/metrics").status_code == 404
+        assert server.get("/metrics").status_code == 404
         assert figures().of("overture_database_up") == 1
 
 

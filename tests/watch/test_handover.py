@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from overture.settings import SettingProblem, read
-from tests.running import environment, serving
+from tests.running import PATIENCE, environment, serving
 
 _HAND_DOWN = """
 import os, sys
@@ -45,7 +45,7 @@ def started_by_systemd(
         yield process
     finally:
         process.terminate()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(PATIENCE) == 0
         process.stdout.close()
 
 
@@ -62,7 +62,7 @@ def test_who_comes_while_one_server_ends_and_the_next_one_starts_waits_and_is_an
         def ask() -> None:
             while not over.is_set():
                 try:
-                    answers.append(httpx.get(address, timeout=60).status_code)
+                    answers.append(httpx.get(address, timeout=PATIENCE).status_code)
                 except httpx.HTTPError as problem:
                     answers.append(type(problem).__name__)
 
@@ -83,28 +83,28 @@ def test_who_comes_while_one_server_ends_and_the_next_one_starts_waits_and_is_an
 
 
 def wait_for(answers: list[object], count: int) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while len(answers) < count:
         assert time.monotonic() < until, answers[-3:]
         time.sleep(0.02)
 
 
 def test_it_is_ready_no_more_before_it_ends_and_answers_until_then(database_url: str):
-    with serving("--database-url", database_url, "--drain-seconds", "3") as server:
-        assert httpx.get(f"{server.address}/readyz").status_code == 200
+    # So long that even a busy machine makes a member meanwhile.
+    with serving("--database-url", database_url, "--drain-seconds", "8") as server:
+        assert server.get("/readyz").status_code == 200
         server.process.send_signal(signal.SIGTERM)
-        until = time.monotonic() + 2
-        while (ready := httpx.get(f"{server.address}/readyz").status_code) == 200:
-            assert time.monotonic() < until
+        while (ready := server.get("/readyz").status_code) == 200:
+            pass
         assert ready == 503
         assert server.make_member("ada").status_code == 201
-        assert server.process.wait(timeout=30) == 0
+        assert server.process.wait(PATIENCE) == 0
 
 
 def test_systemd_is_told_when_it_answers_and_when_it_ends(database_url: str, tmp_path: Path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(str(tmp_path / "notify"))
-        told.settimeout(30)
+        told.settimeout(PATIENCE)
         options = ("--database-url", database_url, "--jobs", "false")
         with serving(*options, NOTIFY_SOCKET=str(tmp_path / "notify")) as server:
             assert told.recv(100) == b"READY=1"

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.docs.blocks import code
@@ -34,11 +33,9 @@ def lived(databases, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dic
         server.request("GET", place, headers=as_recipient | {"X-Request-Id": FROM_A_PROXY})
         server.request("GET", f"/api/v1/conversations/{WORD}", headers=as_recipient)
         server.request("GET", place, headers=as_recipient | {"X-Request-Id": f"{WORD} {WORD}"})
-        httpx.get(f"{server.address}/inbox/{letter['id']}")
-        httpx.get(f"{server.address}/{WORD}?q={WORD}")
-        httpx.post(
-            f"{server.address}/login", data={"email": f"{WORD}@example.org", "password": WORD}
-        )
+        server.get(f"/inbox/{letter['id']}")
+        server.get(f"/{WORD}?q={WORD}")
+        server.post("/login", data={"email": f"{WORD}@example.org", "password": WORD})
         databases.execute_as_admin(url, "alter table messages rename to moved")
         assert server.request("GET", place, headers=as_recipient).status_code == 500
     databases.drop(url)
@@ -96,7 +93,7 @@ def test_an_id_is_taken_from_a_proxy_that_is_believed_and_from_nobody_else(datab
         path.open("wb") as errors,
         serving("--database-url", url, *options, errors=errors) as server,
     ):
-        httpx.get(f"{server.address}/login", headers={"X-Request-Id": FROM_A_PROXY})
+        server.get("/login", headers={"X-Request-Id": FROM_A_PROXY})
     databases.drop(url)
 
     (line,) = (each for each in path.read_text().splitlines() if "GET /login 200" in each)

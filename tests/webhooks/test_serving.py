@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tests.running import Running, serving
+from tests.running import PATIENCE, Running, serving
 from tests.webhooks.conftest import Receiver
 
 
@@ -17,15 +17,17 @@ async def test_a_server_of_two_processes_tells_each_thing_once(database_url, rec
             (await _post(server, "/members", {"handle": name, "name": name}))["id"]
             for name in ("ada", "bo", "grace")
         ]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while len(receiver.got) < 3:
                 receiver.arrived.clear()
                 await receiver.arrived.wait()
 
-        assert sorted(each["member_id"] for each in receiver.of("member.created")) == members
+        assert sorted(each["member_id"] for each in receiver.of("member.created")) == sorted(
+            members
+        )
         assert all(each.verified_by(made["secret"]) for each in receiver.got)
         path = f"/api/v1/operator/webhooks/{made['endpoint']['id']}/deliveries"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(await _items(server, path)) < 3:  # noqa: ASYNC110 - another process logs
                 await asyncio.sleep(0.05)
         assert {each["outcome"] for each in await _items(server, path)} == {"delivered"}
