@@ -21,10 +21,9 @@ from overture.store import embedded
 from overture.store.migrate import migrate
 from overture.worker import means_of
 from tests.databases import temporary_folder
-from tests.running import command, serving
+from tests.running import PATIENCE, command, free_port, serving
 from tests.watch.names import answering
 from tests.watch.proxying import proxied
-from tests.watch.scraping import free_port
 
 DOMAIN = "inmail.example"
 GOOD_RECORDS = {
@@ -234,13 +233,13 @@ class Takes:
 
 
 async def mail(**given: str) -> list[Finding]:
-    asked = {"smtp_host": "127.0.0.1", "smtp_seconds": "5"} | given
+    asked = {"smtp_host": "127.0.0.1", "smtp_seconds": str(PATIENCE)} | given
     return await doctor._mail(means_of(settings(**asked), "http://127.0.0.1:8000"))
 
 
 async def test_a_mail_server_is_spoken_to_and_sent_nothing():
     handler = Takes()
-    controller = Controller(handler, hostname="127.0.0.1", port=free_port())
+    controller = Controller(handler, hostname="127.0.0.1", port=free_port(), ready_timeout=PATIENCE)
     controller.start()
     try:
         (good,) = await mail(smtp_port=str(controller.port), smtp_security="none")
@@ -274,8 +273,8 @@ async def test_no_mail_server_and_one_that_is_away_are_found():
 # Names --------------------------------------------------------------------------------------------
 
 
-def names_at(place: str) -> Callable[[], aiodns.DNSResolver]:
-    return lambda: aiodns.DNSResolver(nameservers=[place], timeout=0.5, tries=1)
+def names_at(place: str, *, seconds: float = 5) -> Callable[[], aiodns.DNSResolver]:
+    return lambda: aiodns.DNSResolver(nameservers=[place], timeout=seconds, tries=1)
 
 
 async def names(records: Mapping[tuple[str, str], str], *dkim: str, **given: str) -> list[Finding]:
@@ -322,7 +321,8 @@ async def test_where_no_resolver_answers_that_is_said_and_nothing_is_claimed():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{silent.getsockname()[1]}"
-        found = await doctor._dns(asked, means_of(asked, "http://x"), (), names_at(place))
+        soon = names_at(place, seconds=0.2)
+        found = await doctor._dns(asked, means_of(asked, "http://x"), (), soon)
 
     assert grades(found) == {"dns": Grade.WARNING}
     assert "No resolver answers here" in says(found, "dns")
