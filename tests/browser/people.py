@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from playwright.sync_api import (
 from tests.browser.network import Member
 
 # CI machines are slow: what comes at all may take its time.
-PATIENCE = 30_000
+PATIENCE = 60_000
 
 WIDE = {"width": 1280, "height": 800}
 NARROW = {"width": 390, "height": 844}
@@ -161,6 +162,19 @@ def comes(page: Page, true: Callable[[], bool]) -> None:
             return
         page.wait_for_timeout(50)
     raise AssertionError("It never came.")
+
+
+def stands_still(page: Page) -> None:
+    """From here on time passes in the page, whose clock was installed, only as the test says: however
+    slow the machine is, nothing that waits its seconds is over too soon."""
+    now = datetime.fromtimestamp(page.evaluate("Date.now()") / 1000, UTC)
+    page.clock.pause_at(now + timedelta(minutes=10))
+
+
+def passes(page: Page, milliseconds: int) -> None:
+    """So much time at once; and then it goes on by itself."""
+    page.clock.fast_forward(milliseconds)
+    page.clock.resume()
 
 
 def settle(page: Page) -> None:

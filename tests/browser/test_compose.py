@@ -17,7 +17,7 @@ from overture.core.ids import ConversationId
 from overture.core.policy import Outcome
 from overture.core.sending import Withdraw
 from tests.browser.network import Member, Network
-from tests.browser.people import NARROW, WIDE, Person, comes
+from tests.browser.people import NARROW, WIDE, Person, comes, passes, settle, stands_still
 
 Visit = Callable[..., Person]
 
@@ -39,8 +39,8 @@ def grace(network: Network) -> Member:
 
 
 def opens(person: Person, to: Member, *, timed: bool = False, more: str = "") -> Page:
-    """Opens the pop-up over a page; with `timed` the test moves the browser's clock. `more` is added
-    to the address."""
+    """Opens the pop-up over a page; with `timed` the browser's clock stands still until the test moves
+    it. `more` is added to the address."""
     if timed:
         person.page.clock.install()
     page = person.opens(PAGE)
@@ -55,6 +55,8 @@ def opens(person: Person, to: Member, *, timed: bool = False, more: str = "") ->
     )
     page.locator("#write").click()
     expect(body(page)).to_be_focused()
+    if timed:
+        stands_still(page)
     return page
 
 
@@ -87,7 +89,7 @@ def test_undo_brings_the_letter_back_with_the_focus_in_it(
 
     page.clock.fast_forward(9_000)
     page.get_by_role("button", name="Undo").click()
-    page.clock.fast_forward(60_000)
+    passes(page, 60_000)
 
     expect(body(page)).to_be_focused()
     expect(body(page)).to_have_value(WORDS)
@@ -104,13 +106,13 @@ def test_after_ten_seconds_it_is_sent_once_and_the_page_knows(
     expect(page.get_by_text(HELD)).to_be_visible()
     assert sent(network, ada) == 0
 
-    page.clock.fast_forward(11_000)
+    passes(page, 11_000)
 
     person.sees(f"Sent to {grace.name}. You have 4 credits left.")
     expect(page.locator("[data-compose]")).to_have_count(0)
     expect(page.get_by_text(HELD)).to_have_count(0)
     expect(page.locator("#write")).to_be_focused()
-    page.clock.fast_forward(60_000)
+    passes(page, 60_000)
     assert sent(network, ada) == 1
 
 
@@ -124,9 +126,10 @@ def test_the_profile_it_was_written_from_tells_the_price_of_the_next(
     expect(door).to_contain_text("An InMail costs 1 credit.")
     door.get_by_role("link", name="Write a message").click()
     body(page).fill(WORDS)
+    stands_still(page)
     page.keyboard.press("Control+Enter")
     expect(page.get_by_text(HELD)).to_be_visible()
-    page.clock.fast_forward(11_000)
+    passes(page, 11_000)
 
     expect(door).to_contain_text("Your last InMail waits for an answer")
     expect(door.get_by_role("link", name="Go to that InMail")).to_be_visible()
@@ -144,7 +147,7 @@ def test_impatience_sends_no_second_one(network: Network, visit: Visit, ada: Mem
     page.locator("#over").get_by_role("button", name="Send").dblclick()
     expect(page.get_by_text(HELD)).to_have_count(1)
 
-    page.clock.fast_forward(11_000)
+    passes(page, 11_000)
 
     person.sees(f"Sent to {grace.name}. You have 4 credits left.")
     assert sent(network, ada) == 1
@@ -178,7 +181,7 @@ def test_a_refusal_after_the_wait_shows_its_reason_and_the_letter(
     shut = PreferenceChanges(accept_inmail=False)
     network.do(lambda tx: members.change_preferences(tx, grace.id, shut, network.now))
 
-    page.clock.fast_forward(11_000)
+    passes(page, 11_000)
 
     alert = page.locator("#over").get_by_role("alert")
     expect(alert).to_contain_text("Nothing was sent. This member cannot be reached by InMail.")
@@ -321,7 +324,7 @@ def test_whoever_writes_as_fast_as_a_program_is_slowed_down(
     while network.do(lambda tx: pace.allows_letter(tx, ada.id)):
         pass
 
-    page.clock.fast_forward(11_000)
+    passes(page, 11_000)
 
     expect(page.locator("#over").get_by_role("alert")).to_contain_text("You send letters too fast")
     expect(body(page)).to_have_value(WORDS)
@@ -345,6 +348,7 @@ def test_the_letter_waits_through_a_navigation_and_another_letter(
     body(page).fill("Dear Alan")
 
     page.get_by_role("button", name="Undo").click()
+    page.clock.resume()
 
     expect(body(page)).to_have_value(WORDS)
     page.locator("#over").get_by_role("button", name=re.compile("Close")).click()
@@ -440,7 +444,7 @@ def test_sent_without_a_network_it_goes_once_when_there_is_one_again(
     person.goes_offline()
     send(page)
     expect(page.get_by_text(HELD)).to_be_visible()
-    page.clock.fast_forward(11_000)
+    passes(page, 11_000)
     expect(page.locator("[data-waiting]")).to_contain_text(WORDS)
     expect(page.locator("[data-compose]")).to_have_count(0)
     assert sent(network, ada) == 0
@@ -482,9 +486,9 @@ def test_on_a_phone_it_is_the_whole_screen(visit: Visit, ada: Member, grace: Mem
 
     assert box is not None
     assert (box["x"], box["y"], box["width"], box["height"]) == (0, 0, 390, 844)
-    assert page.evaluate("document.querySelector('.app').inert") is True
+    expect(page.locator(".app")).to_have_js_property("inert", True)
     page.locator("#over").get_by_role("button", name=re.compile("Close")).click()
-    assert page.evaluate("document.querySelector('.app').inert") is False
+    expect(page.locator(".app")).to_have_js_property("inert", False)
 
 
 def test_several_pools_are_a_choice_that_changes_the_price(
@@ -519,6 +523,7 @@ def test_from_its_page_one_goes_on_while_the_letter_waits(
     person.page.clock.install()
     page = person.opens(f"/compose?to={grace.handle}")
     page.locator("main textarea").fill(WORDS)
+    stands_still(page)
     page.get_by_role("button", name="Send").click()
     person.is_at("/inbox")
     expect(page.get_by_role("button", name="Undo")).to_be_focused()
@@ -529,7 +534,7 @@ def test_from_its_page_one_goes_on_while_the_letter_waits(
     expect(body(page)).to_be_focused()
     send(page)
     expect(page.get_by_text(HELD)).to_be_visible()
-    page.clock.fast_forward(11_000)
+    passes(page, 11_000)
     person.sees(f"Sent to {grace.name}. You have 4 credits left.")
     assert sent(network, ada) == 1
 
@@ -564,6 +569,7 @@ def test_every_state_of_the_pop_up_is_accessible(
 
 def sound(page: Page) -> None:
     """Axe finds nothing, and nothing is wider than the window."""
+    settle(page)
     answer = cast("dict[str, Any]", Axe().run(page).response)  # pyright: ignore[reportUnknownMemberType]
     assert not answer["violations"], answer["violations"]
     assert page.evaluate(

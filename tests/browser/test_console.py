@@ -56,6 +56,8 @@ def test_an_operator_finds_a_member_and_suspends_them(
 
     page.keyboard.press("/")
     page.keyboard.type(ada.name)
+    # The address says what was found last.
+    expect(page).to_have_url(re.compile(rf"[?&]q={ada.name.replace(' ', '.')}(&|$)"))
     row = page.get_by_role("link", name=ada.name)
     expect(row).to_be_visible()
     page.keyboard.press("Escape")

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from overture import ids
 from tests.browser.network import Member, Network, served
-from tests.browser.people import Person, person
+from tests.browser.people import Person, passes, person, stands_still
 from tests.browser.test_pages import ALL_RULES, violations
 from tests.databases import Databases
 from tests.docs.blocks import code
@@ -225,9 +225,10 @@ def test_the_button_says_the_price_and_writes_a_letter_in_a_dialog(
     page.clock.install()
     button.click()
     expect(frame.get_by_label("Message", exact=True)).to_have_value(re.compile("one question"))
+    stands_still(page)
     frame.get_by_role("button", name="Send").click()
     frame.get_by_role("button", name="Undo").wait_for()
-    page.clock.fast_forward(11_000)
+    passes(page, 11_000)
     expect(page).to_have_title(re.compile("^sent "))
     expect(button).to_have_attribute("aria-disabled", "true")
     expect(page.get_by_text("No letter can go to them now.")).to_be_visible()

@@ -11,7 +11,7 @@ from overture.core.ids import ConversationId
 from overture.core.policy import Outcome
 from overture.core.sending import Withdraw
 from tests.browser.network import Member, Network
-from tests.browser.people import NARROW, Person, comes, settle
+from tests.browser.people import NARROW, Person, comes, passes, settle, stands_still
 
 CAREER = "premium_career"
 Visit = Callable[..., Person]
@@ -52,8 +52,10 @@ def test_a_decline_waits_and_can_be_undone(network: Network, visit: Visit):
     ada, grace = network.member("Ada", premium=CAREER), network.member("Grace", premium=CAREER)
     here = network.letter(ada, grace)
     recipient = visit(grace)
+    recipient.page.clock.install()
     recipient.opens(f"/inbox/{here}")
 
+    stands_still(recipient.page)
     recipient.page.keyboard.press("d")
     expect(recipient.page.get_by_text("Declining.")).to_be_visible()
     # Above the answer, not on it.
@@ -66,7 +68,8 @@ def test_a_decline_waits_and_can_be_undone(network: Network, visit: Visit):
     assert network.text("select state from conversations where id = %s", here) == "pending"
 
     recipient.page.get_by_role("button", name="Decline", exact=True).click()
-    expect(recipient.page.locator(".track")).to_contain_text("You declined.", timeout=15_000)
+    passes(recipient.page, 6_000)
+    expect(recipient.page.locator(".track")).to_contain_text("You declined.")
 
 
 def test_who_declines_for_good_says_so_once_and_the_sender_sees_what_is_left(
@@ -80,11 +83,12 @@ def test_who_declines_for_good_says_so_once_and_the_sender_sees_what_is_left(
     recipient.page.clock.install()
     page = recipient.opens(f"/inbox/{here}")
 
+    stands_still(page)
     page.get_by_role("button", name="Other ways to decline").click()
     page.get_by_role("button", name="Decline and don’t contact again").click()
     expect(page.get_by_role("button", name="Undo")).to_be_focused()
     expect(page.locator(".menu:popover-open")).to_have_count(0)
-    page.clock.fast_forward(6_000)
+    passes(page, 6_000)
 
     expect(page.locator(".shut")).to_contain_text("You have blocked Ada")
     expect(page.locator(".track .said")).to_have_text("You declined.")
@@ -112,7 +116,7 @@ def test_what_was_sent_can_be_changed_and_taken_back(network: Network, visit: Vi
     last = one.page.locator(".msg.me").last
     last.hover()
     last.get_by_role("button", name="Delete").click()
-    expect(other.page.locator(".msg").last).to_contain_text("deleted", timeout=15_000)
+    expect(other.page.locator(".msg").last).to_contain_text("deleted")
     expect(one.page.locator(".msg").last).to_contain_text("You deleted this message.")
     expect(other.page.locator(".conv").first).to_contain_text("This message was deleted.")
 
@@ -358,8 +362,8 @@ def test_without_javascript_one_reads_answers_and_writes(network: Network, visit
         query = "select read_number from inbox where owner_id = %s and conversation_id = %s"
         return network.count(query, grace.id, here)
 
-    page.wait_for_timeout(500)
-    assert read_number() == 1
+    # By a picture that nobody sees.
+    comes(page, lambda: read_number() == 1)
     page.get_by_role("link", name="Accept and reply").click()
     page.get_by_label(re.compile("^Answer to")).fill("Yes, let us.")
     page.get_by_role("button", name="Accept and send").click()

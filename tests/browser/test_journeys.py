@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.network import Member, Network
-from tests.browser.people import NARROW, Person
+from tests.browser.people import NARROW, Person, passes, stands_still
 
 CAREER = "premium_career"
 # Longer than any letter is held back.
@@ -22,9 +22,9 @@ def grace(network: Network) -> Member:
     return network.member("Grace", premium=CAREER, headline="Writes compilers")
 
 
-def balance(page: Page) -> str:
+def balance(page: Page) -> Locator:
     """The credits that the letter being written shows."""
-    return page.locator("[data-compose] [data-balance]").first.inner_text()
+    return page.locator("[data-compose] [data-balance]").first
 
 
 def writes(person: Person, words: str) -> None:
@@ -32,9 +32,10 @@ def writes(person: Person, words: str) -> None:
     page = person.page
     letter = page.locator("[data-compose]")
     letter.get_by_role("textbox", name="Message").fill(words)
+    stands_still(page)
     letter.get_by_role("button", name="Send").click()
     expect(page.get_by_role("button", name="Undo")).to_be_visible()
-    page.clock.fast_forward(A_WHILE)
+    passes(page, A_WHILE)
     expect(page.get_by_role("button", name="Undo")).to_have_count(0)
 
 
@@ -52,7 +53,7 @@ def test_from_signing_up_to_an_answer_that_brings_the_credit_back(
     page.get_by_label("E-mail").fill("ada.countess@overture.example")
     page.get_by_label("Password", exact=True).fill("analytical engines hum softly")
     ada.button("Make my account").click()
-    ada.sees("Sign in")
+    ada.is_at("/login")
     page.get_by_label("E-mail").fill("ada.countess@overture.example")
     page.get_by_label("Password", exact=True).fill("analytical engines hum softly")
     ada.button("Sign in").click()
@@ -72,7 +73,7 @@ def test_from_signing_up_to_an_answer_that_brings_the_credit_back(
     page.get_by_role("link", name=f"Message {grace.name}").click()
     letter = page.locator("[data-compose]")
     expect(letter).to_contain_text("1 credit")
-    assert balance(page) == "5"
+    expect(balance(page)).to_have_text("5")
 
     # The letter arrives, and costs one.
     letter.get_by_label(re.compile("Subject")).fill("Compilers")
@@ -114,9 +115,10 @@ def test_a_no_brings_the_credit_back_too(network: Network, visit: Visit, grace: 
 
     recipient.page.clock.install()
     recipient.opens(f"/inbox/{here}")
+    stands_still(recipient.page)
     recipient.page.get_by_role("button", name="Decline", exact=True).click()
     expect(recipient.page.get_by_text("Declining.")).to_be_visible()
-    recipient.page.clock.fast_forward(A_WHILE)
+    passes(recipient.page, A_WHILE)
     expect(recipient.page.locator(".track")).to_contain_text("You declined.")
 
     expect(sender.page.locator(".big[data-balance=premium]")).to_have_text("5")
@@ -162,14 +164,14 @@ def test_a_cancelled_plan_takes_its_credits_with_it(network: Network, visit: Vis
     member = network.member("Ada", premium=CAREER)
     ada, beside = visit(member), visit(member)
     beside.opens(f"/compose?to={grace.handle}")
-    expect(beside.page.locator("[data-compose] [data-balance]").first).to_have_text("5")
+    expect(balance(beside.page)).to_have_text("5")
 
     ada.opens("/premium/cancel?pool=premium")
     ada.sees("Cancel your plan")
     ada.button("End Premium Career now").click()
     ada.sees("Premium Career has ended.")
     expect(ada.page.locator(".big[data-balance=premium]")).to_have_text("0")
-    expect(beside.page.locator("[data-compose] [data-balance]").first).to_have_text("0")
+    expect(balance(beside.page)).to_have_text("0")
 
     beside.page.reload()
     expect(beside.page.locator("[data-compose] .cost")).to_contain_text("plan")
@@ -191,9 +193,10 @@ def test_the_whole_exchange_by_keyboard_alone(network: Network, visit: Visit, gr
     keys.press("Enter")
     expect(page.get_by_role("textbox", name="Message")).to_be_focused()
     keys.type("I am Ada. May I ask you one thing?")
+    stands_still(page)
     keys.press("Control+Enter")
     expect(page.get_by_role("button", name="Undo")).to_be_focused()
-    page.clock.fast_forward(A_WHILE)
+    passes(page, A_WHILE)
     expect(page.locator(".conv")).to_have_count(1)
 
     there.opens("/inbox")

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.network import PASSWORD, Member, Network
-from tests.browser.people import Person, comes
+from tests.browser.people import PATIENCE, Person, comes, passes, stands_still
 
 WORDS = "I am Ada. Your talk on compilers was clear. Shall we meet?"
 
@@ -32,18 +32,22 @@ def with_worker(person: Person, path: str) -> None:
     comes(page, lambda: page.evaluate("navigator.serviceWorker.controller !== null"))
 
 
+def fetched(network: Network, path: str) -> httpx.Response:
+    return httpx.get(network.address + path, timeout=PATIENCE / 1000)
+
+
 def sent(network: Network, sender: Member) -> int:
     return network.count("select count(*) from messages where sender_id = %s", sender.id)
 
 
 def test_it_can_be_installed(network: Network):
-    manifest = httpx.get(f"{network.address}/manifest.webmanifest")
+    manifest = fetched(network, "/manifest.webmanifest")
     told = manifest.json()
 
     assert manifest.headers["content-type"] == "application/manifest+json"
     assert {told["start_url"], told["scope"], told["display"]} == {"/inbox", "/", "standalone"}
     for each in told["icons"]:
-        icon = httpx.get(network.address + each["src"])
+        icon = fetched(network, each["src"])
         assert icon.headers["content-type"] == "image/png"
         width, height = icon.content[16:20], icon.content[20:24]
         assert f"{int.from_bytes(width)}x{int.from_bytes(height)}" == each["sizes"]
@@ -51,13 +55,13 @@ def test_it_can_be_installed(network: Network):
 
 
 def test_the_worker_is_asked_for_anew_and_names_files_that_are_there(network: Network):
-    worker = httpx.get(f"{network.address}/sw.js")
+    worker = fetched(network, "/sw.js")
 
     assert worker.headers["cache-control"] == "no-cache"
     files = json.loads(worker.text.partition("const FILES = ")[2].partition(";")[0])
     assert len(files) > 5
     for each in files:
-        assert httpx.get(network.address + each).status_code == 200
+        assert fetched(network, each).status_code == 200
 
 
 def test_a_page_without_a_network_says_so_and_comes_back_by_itself(network, visit, ada):
@@ -104,8 +108,10 @@ def test_a_letter_sent_without_a_network_goes_once_when_there_is_one(network, vi
     expect(page.get_by_text("Draft saved")).to_be_visible()
 
     person.goes_offline()
+    stands_still(page)
     page.get_by_role("button", name="Send").click()
-    page.clock.fast_forward(11_000)
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    passes(page, 11_000)
     person.sees("Waits for the network")
     assert sent(network, ada) == 0
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page
 
 from overture.web.assets import assets
 from tests.browser.network import Network
-from tests.browser.people import NARROW, WIDE, Person, person, settle
+from tests.browser.people import NARROW, PATIENCE, WIDE, Person, person, settle
 from tests.browser.scenes import SCENES, Scene, demo
 from tests.databases import Databases
 
@@ -142,7 +142,12 @@ def test_there_is_no_script_or_style_within_the_page(network: Network, scene: Sc
     cookies = {"session": network.session(network.known(scene.who))} if scene.who else {}
 
     for live in ({}, {"X-Live": "1"}):
-        answer = httpx.get(network.address + scene.address(network), cookies=cookies, headers=live)
+        answer = httpx.get(
+            network.address + scene.address(network),
+            cookies=cookies,
+            headers=live,
+            timeout=PATIENCE / 1000,
+        )
 
         reader = Inline()
         reader.feed(answer.text)
