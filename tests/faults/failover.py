@@ -13,7 +13,7 @@ from overture.store import embedded
 from tests.faults.copies import copied, execute
 from tests.faults.damage import damage
 from tests.faults.ground import Ground
-from tests.faults.load import replays, under_load
+from tests.faults.load import CLIENTS, replays, under_load
 from tests.faults.proxy import Proxy, before
 from tests.faults.servers import kill_postgres, launch
 from tests.faults.table import Row
@@ -66,6 +66,9 @@ async def _fail_over(
                         await asyncio.to_thread(_wait_for_standby, primary)
                     await load.flows_for_a_moment()
                     _freeze(primary)
+                    if not synchronous:
+                        # What was under way then, and more: there is something to lose.
+                        await load.flows(2 * CLIENTS)
                     await asyncio.sleep(frozen_seconds)
                     began = time.monotonic()
                     await asyncio.to_thread(kill_postgres, primary.data)

@@ -27,6 +27,7 @@ from tests.faults.servers import (
 )
 from tests.faults.table import Row
 from tests.faults.work import beside, counted_wrong, time_passes
+from tests.running import PATIENCE
 from tests.webhooks.conftest import Receiver, receiving
 
 WORKED_OFF_SECONDS_MAX = 300
@@ -117,6 +118,7 @@ def _tell(port: int, url: str) -> None:
         f"http://127.0.0.1:{port}/api/v1/operator/webhooks",
         json={"url": url, "events": ["inmail.sent"]},
         headers={"Authorization": f"Bearer {OPERATOR_TOKEN}"},
+        timeout=PATIENCE,
     )
     assert answer.status_code == 201, answer.text
 

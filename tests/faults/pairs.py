@@ -25,7 +25,7 @@ def two_servers(ground: Ground, times: int = 2) -> Row:
 async def _kill_in_turn(row: Row, ground: Ground, data: Path, times: int) -> None:
     with embedded.start(data) as postgres:
 
-        def begin(number: int, port: int = 0):
+        def begin(number: int, port: int | None = None):
             log = data.parent / f"server-{number}.log"
             return launch(log, database_url=postgres.url, port=port)
 

@@ -16,8 +16,10 @@ from typing import Any
 
 import msgspec
 
+from tests.running import PATIENCE, free_port
+
 OPERATOR_TOKEN = "operator-token-of-the-fault-tests"
-START_SECONDS = 60
+START_SECONDS = 90
 ANSWER_SECONDS = 15
 
 
@@ -39,7 +41,7 @@ class Server:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(20)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.kill()
 
@@ -49,16 +51,19 @@ def launch(
     *,
     data: Path | None = None,
     database_url: str | None = None,
-    port: int = 0,
+    port: int | None = None,
     mutant: str | None = None,
     also: Mapping[str, str] | None = None,
     **settings: str,
 ) -> Server:
     """Starts a server and returns as soon as it has said its address.
 
+    Where no port is given it is one that nobody else takes before the server that comes after it.
+
     On a mutant's name the server is the one of tests/faults/mutants.py that has this fault. `also` goes
     into its environment.
     """
+    port = free_port() if port is None else port
     process, begins = _begin(
         log,
         "serve",
@@ -222,8 +227,9 @@ BROKEN = (OSError, EOFError, asyncio.TimeoutError, ValueError)
 class Line:
     """One keep-alive connection to a server, made anew after it broke. One request at a time."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, seconds: float = ANSWER_SECONDS) -> None:
         self.port = port
+        self.seconds = seconds
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def post(
@@ -239,7 +245,7 @@ class Line:
         if key is not None:
             head += f"Idempotency-Key: {key}\r\n"
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self.seconds):
                 return await self._exchange(head.encode() + b"\r\n" + content)
         except BaseException:
             self.close()
@@ -281,8 +287,9 @@ async def until_answered(
 
 @contextmanager
 def lines(servers: Sequence[Server], count: int) -> Generator[list[Line]]:
-    """So many connections, spread over the servers in turn."""
-    made = [Line(servers[n % len(servers)].port) for n in range(count)]
+    """So many connections, spread over the servers in turn. Nothing befalls these: they are waited
+    for, where what has no key would be asked twice."""
+    made = [Line(servers[n % len(servers)].port, 4 * ANSWER_SECONDS) for n in range(count)]
     try:
         yield made
     finally:

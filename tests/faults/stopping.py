@@ -21,6 +21,7 @@ from tests.faults.ground import Ground
 from tests.faults.load import replays, under_load
 from tests.faults.servers import OPERATOR_TOKEN, Line, Server, launch
 from tests.faults.table import Row
+from tests.running import PATIENCE
 
 STREAMS = 200
 # Of one member, who may have more than one window open.
@@ -98,12 +99,13 @@ async def _ended(
             )
             for each, (line, sender) in enumerate(zip(lines, senders, strict=True))
         ]
+        await asyncio.to_thread(_until_one_waits, postgres)
         await asyncio.sleep(HELD_SECONDS)
         began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         await asyncio.sleep(HELD_SECONDS)
     answers = await asyncio.gather(*asked, return_exceptions=True)
-    status = await asyncio.to_thread(server.process.wait, 30)
+    status = await asyncio.to_thread(server.process.wait, PATIENCE)
     took = time.monotonic() - began
     row.back_seconds.append(took)
     row.tried += len(asked)
@@ -123,6 +125,16 @@ async def _ended(
         ),
         *([f"It ended with {status}."] if status else []),
     ]
+
+
+def _until_one_waits(postgres: embedded.Embedded) -> None:
+    """Until the first of what was asked stands before the table: the others are not far behind."""
+    until = time.monotonic() + CAUGHT_UP_SECONDS_MAX
+    waits = "select from pg_stat_activity where wait_event_type = 'Lock'"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        while not connection.execute(waits).rowcount:
+            assert time.monotonic() < until, "nothing waits for the table"
+            time.sleep(0.02)
 
 
 async def _gaps(readers: Sequence[Reader], sent: Sequence[tuple[str, str]]) -> list[str]:

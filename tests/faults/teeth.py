@@ -10,22 +10,31 @@ from tests.faults.ground import Ground, made_unsafe
 from tests.faults.kills import kills
 from tests.faults.table import Row
 
+# A kill may fall, by chance, where the mistake does no harm; on a busy machine more do.
+CAMPAIGNS_MAX = 4
+
 
 def commits_that_do_not_wait(ground: Ground) -> Row:
     """PostgreSQL says that it has what is not on its disk yet."""
     with made_unsafe(ground) as unsafe:
-        row = kills(unsafe, ["postgres"] * 2, accept_unsafe_database="true")
-    return _must_find(row, "commits that do not wait for the disk")
+        return _must_find(
+            "commits that do not wait for the disk",
+            lambda: kills(unsafe, ["postgres"] * 2, accept_unsafe_database="true"),
+        )
 
 
 def answers_before_commits(ground: Ground) -> Row:
-    row = kills(ground, ["server", "postgres", "server"], mutant="answer_first")
-    return _must_find(row, "an answer before the commit")
+    what = ["server", "postgres", "server"]
+    return _must_find(
+        "an answer before the commit", lambda: kills(ground, what, mutant="answer_first")
+    )
 
 
 def charges_apart(ground: Ground) -> Row:
-    row = kills(ground, ["server"] * 3, mutant="charge_apart")
-    return _must_find(row, "charge and message in two transactions")
+    return _must_find(
+        "charge and message in two transactions",
+        lambda: kills(ground, ["server"] * 3, mutant="charge_apart"),
+    )
 
 
 def keys_forgotten(ground: Ground) -> Row:
@@ -36,11 +45,17 @@ def keys_forgotten(ground: Ground) -> Row:
 
 def nobody_waits_for_the_standby(ground: Ground) -> Row:
     """What the primary alone had is lost with it."""
-    row = failovers(ground, synchronous=False)
-    return _must_find(row, "a standby that nobody waits for")
+    return _must_find(
+        "a standby that nobody waits for", lambda: failovers(ground, synchronous=False)
+    )
 
 
-def _must_find(row: Row, mistake: str) -> Row:
+def _must_find(mistake: str, campaign: Callable[[], Row]) -> Row:
+    """The first campaign that finds something, or the last."""
+    for _ in range(CAMPAIGNS_MAX):
+        row = campaign()
+        if row.found.lost or row.found.unbalanced:
+            break
     return replace(row, name=f"must be found: {mistake}", teeth=True)
 
 

@@ -152,6 +152,8 @@ def servers_killed(
                 server = start(port=port)
             else:
                 kill_postgres(data)
+                # What was claimed by a commit whose answer was cut off is held, and by nobody.
+                _time_passes_in(data)
                 moving.join()
             _until(lambda target=target: _move_clock(port, target) == 200)
         # What PostgreSQL's end cut short waits to be tried again, or for its lease to end.
