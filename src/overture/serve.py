@@ -216,13 +216,18 @@ def listening(host: str, port: int, count: int, *, option: str = "--port") -> li
     family, _, _, _, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     sockets: list[socket.socket] = []
     try:
-        # Alone first: sockets that share a port would share it with another server's as well.
-        first = _listen(family, where, shared=False)
+        # Alone first: sockets that share a port would share it with another server's as well. One that
+        # the system gives is nobody's, and would be anybody's if it were let go of.
+        alone = count == 1 or port != 0
+        first = _listen(family, where, shared=not alone)
         if count == 1:
             return [first]
         where = first.getsockname()
-        first.close()
-        for _ in range(count):
+        if alone:
+            first.close()
+        else:
+            sockets += [first]
+        while len(sockets) < count:
             sockets += [_listen(family, where, shared=True)]
     except OSError as problem:
         for each in sockets:
