@@ -16,8 +16,8 @@ from tests.browser.network import PASSWORD, Member, Network, served
 from tests.browser.people import NARROW, Person
 from tests.browser.test_pages import _TOO_WIDE, ALL_RULES, AXE_SCRIPT, COLOURS, violations
 from tests.databases import Databases
+from tests.ports import free_port
 from tests.provider import CLIENT, Provider, Someone, provider
-from tests.running import free_port
 
 Visit = Callable[..., Person]
 

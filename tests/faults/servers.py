@@ -16,7 +16,8 @@ from typing import Any
 
 import msgspec
 
-from tests.running import PATIENCE, free_port
+from tests.ports import free_port
+from tests.running import PATIENCE
 
 OPERATOR_TOKEN = "operator-token-of-the-fault-tests"
 START_SECONDS = 90

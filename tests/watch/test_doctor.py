@@ -21,7 +21,8 @@ from overture.store import embedded
 from overture.store.migrate import migrate
 from overture.worker import means_of
 from tests.databases import temporary_folder
-from tests.running import PATIENCE, command, free_port, serving
+from tests.ports import free_port
+from tests.running import PATIENCE, command, serving
 from tests.watch.names import answering
 from tests.watch.proxying import proxied
 

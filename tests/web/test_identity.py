@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import argon2
@@ -18,7 +19,7 @@ from overture import ids
 from overture.actions import accounts as actions
 from overture.actions import members, passwords
 from overture.core.ids import MemberId
-from overture.identity import FAILED_FOR, KEPT_FOR, KEYS_EVERY, Client, client_of
+from overture.identity import KEPT_FOR, KEYS_EVERY, Client, client_of
 from overture.settings import SettingProblem, read
 from overture.store import accounts
 from overture.store import identities as identity_store
@@ -487,8 +488,10 @@ async def test_a_provider_that_is_broken_is_told_and_hinders_no_password(
     ids=lambda said: next(iter(said)),
 )
 async def test_a_provider_that_says_of_itself_what_cannot_be_is_not_gone_to(
-    place: Place, there: Provider, said: dict[str, Any]
+    place: Place, there: Provider, monkeypatch: pytest.MonkeyPatch, said: dict[str, Any]
 ):
+    long = timedelta(hours=1)
+    monkeypatch.setattr("overture.identity.FAILED_FOR", long)
     there.said = said
     browser = place.browser()
 
@@ -501,7 +504,7 @@ async def test_a_provider_that_says_of_itself_what_cannot_be_is_not_gone_to(
     assert there.asked.count("discovery") == 1
     there.said = {}
     failed_at, problem = place.site.provider._failed
-    place.site.provider._failed = (failed_at - 2 * FAILED_FOR, problem)
+    place.site.provider._failed = (failed_at - 2 * long, problem)
     await comes_in(place)
 
 
