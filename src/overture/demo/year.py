@@ -15,16 +15,25 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 from overture import ids
-from overture.actions import closing, conversations, inbox, members, network, subscriptions
+from overture.actions import (
+    closing,
+    conversations,
+    inbox,
+    members,
+    network,
+    reports,
+    subscriptions,
+)
 from overture.actions.conversations import Ask
 from overture.core.cycles import months_after
-from overture.core.ids import ConversationId, InvitationId, MemberId, MessageId
+from overture.core.ids import ConversationId, InvitationId, MemberId, MessageId, ReportId
 from overture.core.policy import Outcome, PolicyBook
 from overture.core.sending import Command, Done, Refused, Respond, Start, Withdraw, Write
 from overture.demo import letters
 from overture.demo.cast import CAST, Part
 from overture.store.db import Tx
 from overture.store.members import Profile
+from overture.store.reports import Report
 
 # Days played so far, and days in all.
 Progress = Callable[[int, int], None]
@@ -79,6 +88,11 @@ _CHANGES: tuple[tuple[str, int, str | subscriptions.CancelAt], ...] = (
     ("tosca-timpani", 5, subscriptions.CancelAt.PERIOD_END),
 )
 _LEAVES = ("giovanni-gavotte", 45)
+# What the console has to judge: how many days before the end somebody reports the newest letter, why.
+_REPORTS = (
+    (9, reports.Reason.SPAM, "The same text came to three of us this week."),
+    (1.2, reports.Reason.OTHER, "We met in Vienna, it says. I have never been to Vienna."),
+)
 _PARTS = {part.handle: part for part in CAST}
 
 
@@ -110,6 +124,8 @@ class _Year:
     gone: set[str] = field(default_factory=set)
     written: set[frozenset[str]] = field(default_factory=set)
     connected: list[tuple[Part, Part]] = field(default_factory=list)
+    # The letters that were sent to strangers: by whom, to whom.
+    sent: list[tuple[Part, Part, ConversationId]] = field(default_factory=list)
     # Instant, place in the order of planning, what happens.
     _plan: list[tuple[datetime, int, _Say | Verb]] = field(default_factory=list)
     _places: count[int] = field(default_factory=count)
@@ -193,6 +209,8 @@ class _Year:
         self.at(self._ago(days), self._leaving(handle))
         self.at(self._ago(150), self._blocking("gilda-glockenspiel", "escamillo-encore"))
         self.at(self._ago(30), self._blocking("pamina-prelude", "scarpia-staccato"))
+        for ago, reason, note in _REPORTS:
+            self.at(self._ago(ago), self._reporting(reason, note))
 
     def _arrange(self, part: Part) -> None:
         """One member: when they join, sign up, and write."""
@@ -285,6 +303,27 @@ class _Year:
             await network.block(self.tx, self.members[handle], self.members[other], now)
 
         return block
+
+    def _reporting(self, reason: reports.Reason, note: str) -> Verb:
+        async def report(now: datetime) -> None:
+            sender, reader, conversation = next(
+                each
+                for each in reversed(self.sent)
+                if not self.gone & {each[0].handle, each[1].handle} and each[1].handle not in _BUSY
+            )
+            reported = await reports.report(
+                self.tx,
+                self.members[reader.handle],
+                ReportId(ids.new()),
+                member=self.members[sender.handle],
+                conversation=conversation,
+                reason=reason,
+                note=note,
+                now=now,
+            )
+            assert isinstance(reported, Report), reported
+
+        return report
 
     def _here(self) -> list[Part]:
         return [
@@ -391,6 +430,7 @@ class _Year:
 
         def then(done: Done, now: datetime) -> None:
             assert recipient is not None, "a letter that was sent has its recipient"
+            self.sent.append((sender, recipient, done.conversation.id))
             if answered_at is not None:
                 text = letters.answer(self.rng, sender, recipient, accepts=True)
                 self.at(answered_at, self._writing(recipient, done, text))
