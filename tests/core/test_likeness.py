@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overture.core.likeness import SKETCH_HASHES, are_alike, likeness, sketch_of
+from overture.core.likeness import SKETCH_HASHES, are_alike, likeness, sketch_of, without_names
 
 LETTER = """Hello Grace,
 
@@ -46,6 +46,14 @@ def test_a_line_says_too_little_to_be_like_another():
     assert sketch_of("Shall we meet?", []) == b""
     assert not are_alike(b"", b"")
     assert not are_alike(sketch_of(LETTER, []), b"")
+
+
+def test_a_name_is_left_out_however_it_is_written():
+    said = "Since Jose met MÜLLER, Grace and a gracious mueller-like José write."
+
+    left = without_names(said, "José Müller")
+
+    assert left == "Since … met …, Grace and a gracious mueller-like … write."
 
 
 def test_a_sketch_holds_no_words_and_is_small():

@@ -13,8 +13,8 @@ from tests.web.conftest import Browser, Place, text_of
 
 TEXT = """Hello {name},
 
-I read what you wrote about compilers, and would like to know whether you would speak to our group of
-twelve people in spring, on whatever part of it you like best."""
+I read what you wrote about compilers, {name}, and would like to know whether you would speak to
+our group of twelve people in spring, on whatever part of it you like best."""
 
 
 async def writes(place: Place, sender: Browser, to: MemberId, body: str) -> ConversationId:

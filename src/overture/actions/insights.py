@@ -8,9 +8,10 @@ from overture.core import insights as rules
 from overture.core.advice import beyond_greeting
 from overture.core.ids import MemberId
 from overture.core.insights import Insights, Letter, Load, Rate
-from overture.core.likeness import sketch_of
+from overture.core.likeness import sketch_of, without_names
 from overture.store import insights as store
 from overture.store.db import Tx
+from overture.store.insights import Sent
 
 # More letters than that in a year are not read: the page then tells of the newest.
 LETTERS_MAX = 5000
@@ -53,16 +54,17 @@ async def seen(tx: Tx, member: MemberId, name: str, *, now: datetime, zone: tzin
         for each in sent
     ]
     found = rules.insights(letters, now, zone)
-    templates = [Used(_excerpt(sent[each.first].body or ""), each.rate) for each in found.templates]
+    templates = [Used(_excerpt(sent[each.first]), each.rate) for each in found.templates]
     oldest = min((rows[-1].at for rows in (sent, got) if len(rows) == LETTERS_MAX), default=None)
     return Seen(
         found, rules.load([Letter(e.at, e.answered_at) for e in got], now, zone), templates, oldest
     )
 
 
-def _excerpt(body: str) -> str:
-    """How the letter begins after its greeting, in which the recipient's name would stand."""
-    text = " ".join(beyond_greeting(body).split())
+def _excerpt(letter: Sent) -> str:
+    """How the letter begins after its greeting, in which the recipient's name would stand; where it
+    stands again, it is left out."""
+    text = " ".join(without_names(beyond_greeting(letter.body or ""), letter.name).split())
     if len(text) <= _EXCERPT_CHARS:
         return text
     kept = text[:_EXCERPT_CHARS]

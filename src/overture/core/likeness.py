@@ -36,6 +36,12 @@ def sketch_of(body: str, names: Collection[str]) -> bytes:
     return b"".join(sorted(hashes)[:SKETCH_HASHES])
 
 
+def without_names(body: str, name: str) -> str:
+    """The letter as it stands, but for each word of the name, in whose place an ellipsis is."""
+    left_out = set(_WORD.findall(fold(name)))
+    return _WORD.sub(lambda each: "…" if fold(each[0]) in left_out else each[0], body)
+
+
 def likeness(one: bytes, other: bytes) -> float:
     """From 0 to 1: about which share of the two letters' pairs of words they have in common."""
     mine, theirs = hashes_of(one), hashes_of(other)
