@@ -93,6 +93,7 @@ def pages(members: int) -> dict[str, Ask]:
         return f"{home}/00000000-0000-7000-9000-{number:012x}"
 
     return {
+        "overview": lambda _: "/ops/overview",
         "members, newest": lambda _: "/ops/members",
         "members, a first name that one in 200 has": (
             lambda chance: f"/ops/members?q=First{chance.randrange(200)}"

@@ -378,6 +378,7 @@ async def _answer(
             identity=orders.identity,
             host=orders.host,
             embed_origins=orders.embed_origins,
+            webhook_allow_hosts=orders.means.webhook_allow_hosts,
             push=push,
             lab=trials(orders.url),
             examine=partial(doctor.examine, carried_back(orders.settings), orders.url),

@@ -19,7 +19,7 @@ from overture import policies, sim
 from overture.core.policy import Policy, PolicyBook, PolicyProblem
 from overture.core.text import Sentence
 from overture.store.db import Database, Tx
-from overture.web.context import IN_FORCE, Found, Trial, Trying, Whose
+from overture.web.context import CALLED, Found, Trial, Trying, Whose
 
 if TYPE_CHECKING:
     from overture.sim.figures import Run
@@ -157,7 +157,8 @@ def _shown(under: _Under, outcome: "Outcome") -> "Callable[[Say], Found]":
     from overture.sim import lab, report  # noqa: PLC0415
 
     def show(say: "Say") -> Found:
-        said = {lab.AS_IT_WAS: say(Sentence("as it was")), IN_FORCE: say(Sentence("in force"))}
+        said = {name: say(sentence) for name, sentence in CALLED.items()}
+        said[lab.AS_IT_WAS] = say(Sentence("as it was"))
         figures = [
             replace(each, policy=said.get(each.policy, each.policy)) for each in outcome.figures
         ]

@@ -281,6 +281,7 @@ def web_asks(t: Things) -> dict[str, Ask]:
         "GET /premium/cancel": Ask(query="pool=premium"),
         "POST /premium/cancel": Ask(body={"pool": "premium", "at": "period_end"}),
         "POST /ops/jobs/{number:int}/replay": Ask({"number": "1"}),
+        "POST /ops/webhooks/add": Ask(body={"url": "https://hooks.example/", "event:*": "1"}),
         "GET /ops/webhooks/{endpoint:uuid}": hook,
         "POST /ops/webhooks/{endpoint:uuid}/switch": replace(hook, body={"on": "0"}),
         "POST /ops/webhooks/{endpoint:uuid}/test": hook,
@@ -290,6 +291,12 @@ def web_asks(t: Things) -> dict[str, Ask]:
         "POST /ops/webhooks/{endpoint:uuid}/replay": replace(hook, body={"since": t.now[:10]}),
         "GET /ops/webhooks/{endpoint:uuid}/secret": hook,
         "POST /ops/webhooks/{endpoint:uuid}/secret": hook,
+        "GET /ops/webhooks/{endpoint:uuid}/edit": hook,
+        "POST /ops/webhooks/{endpoint:uuid}/edit": replace(
+            hook, body={"url": "https://hooks.example/", "event:*": "1"}
+        ),
+        "GET /ops/webhooks/{endpoint:uuid}/remove": hook,
+        "POST /ops/webhooks/{endpoint:uuid}/remove": hook,
         "POST /ops/mail/{member:uuid}/address": Ask({"member": grace}, body={"reason": "Why"}),
         "GET /ops/reports/{report:uuid}": reported,
         "POST /ops/reports/{report:uuid}/decide": replace(

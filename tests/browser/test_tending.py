@@ -14,11 +14,14 @@ from playwright.sync_api import Browser, Request, expect
 from pyotp.totp import TOTP
 
 from overture import ids
-from overture.actions import webhooks
+from overture.actions import decisions, webhooks
+from overture.actions.decisions import Act
 from overture.actions.webhooks import By
-from overture.core.ids import EndpointId
+from overture.core.decisions import About, Ground, Measure
+from overture.core.ids import ComplaintId, ConversationId, DecisionId, EndpointId
+from overture.core.suspicions import Evidence, Kind
 from overture.core.webhooks import secret_text
-from overture.store import mail_counts, mailboxes, two_steps
+from overture.store import mail_counts, mailboxes, suspicions, two_steps
 from overture.store.db import Tx
 from overture.store.mail_counts import Came
 from tests.browser.network import Member, Network
@@ -138,6 +141,95 @@ def test_an_endpoint_is_tested_told_again_and_given_a_new_secret(network: Networ
         assert secret not in page.content()
     otto.opens("/ops/audit")
     otto.sees("webhook.secret_rotated")
+
+
+def test_an_endpoint_is_added_paused_changed_and_removed(network: Network, otto: Person):
+    with receiving() as receiver:
+        page = otto.opens("/ops/overview")
+        is_fit_to_be_used(page)
+        otto.link("Webhooks").click()
+        otto.link("Add an endpoint").click()
+        page.get_by_label("Address").fill("http://10.0.0.7/")
+        page.get_by_label("All that happens").uncheck()
+        page.get_by_label("member.*").check()
+        otto.button("Add it, and show its secret").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        expect(page.get_by_label("member.*")).to_be_checked()
+        is_fit_to_be_used(page)
+        page.get_by_label("Address").fill(receiver.url)
+        otto.button("Add it, and show its secret").click()
+        expect(page.locator("code.secret")).to_contain_text("whsec_")
+        otto.link("I have it").click()
+
+        # It is told of what happens from then on.
+        ada = network.member("Adeltraud")
+        comes(page, lambda: len(receiver.got) == 1)
+        otto.button("Switch off").click()
+        otto.sees("It is told of nothing now.")
+        otto.link("Change it").click()
+        page.get_by_label("Description").fill(f"Asked for by {ada.name}")
+        otto.button("Change it").click()
+        otto.sees(f"Asked for by {ada.name}")
+        otto.link("Remove it").click()
+        otto.sees("Nothing more is delivered to it")
+        is_fit_to_be_used(page)
+        otto.button("Remove it").click()
+        otto.sees("The endpoint is removed.")
+        expect(otto.link(receiver.url)).to_have_count(0)
+
+
+def test_what_looks_like_abuse_is_dismissed(network: Network, otto: Person):
+    mallory = network.member("Mallory")
+    evidence = Evidence(Kind.SAME_LETTER, 14, (ConversationId(ids.new()),))
+    page = otto.opens("/ops/reports/suspicions")
+    otto.sees("Nothing looks like abuse.")
+
+    network.do(lambda tx: suspicions.put(tx, mallory.id, evidence, network.now, again=True))
+    # It comes by itself, also where there was nothing.
+    page.clock.run_for(11_000)
+    otto.sees("14 letters to strangers within 14 days say the same.")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    is_fit_to_be_used(page)
+    otto.button("It is nothing: dismiss it").click()
+    otto.sees("Dismissed.")
+    otto.sees("Nothing looks like abuse.")
+
+
+def test_a_complaint_comes_by_itself_and_is_answered(network: Network, otto: Person):
+    mallory = network.member("Mallory")
+    act = Act("a test", ids.new(), DecisionId(ids.new()), network.now)
+    page = otto.opens("/ops/reports/complaints")
+    otto.sees("No complaint waits.")
+
+    async def complain(tx: Tx) -> object:
+        said = "Advertising breaks the terms."
+        await decisions.decide(
+            tx, act, mallory.id, Measure.WARNING, ground=Ground.TERMS, statement=said
+        )
+        return await decisions.complain(
+            tx,
+            mallory.id,
+            ComplaintId(ids.new()),
+            about=About.DECISION,
+            about_id=act.decision_id,
+            words="It was a joke.",
+            now=network.now,
+        )
+
+    network.do(complain)
+    page.clock.run_for(31_000)
+    otto.sees("It was a joke.")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.get_by_label("No, what was decided stands").check()
+    is_fit_to_be_used(page)
+    page.get_by_label("What they read").fill("It was the third one.")
+    page.keyboard.press("Control+Enter")
+    otto.sees("Answered. They are told.")
+    otto.sees("No complaint waits.")
+    answers = "select answer from complaints where owner_id = %s"
+    assert network.text(answers, mallory.id) == "It was the third one."
 
 
 def test_an_address_that_mail_comes_back_from_is_shown_for_a_reason(network: Network, otto: Person):

@@ -105,12 +105,14 @@ async def test_lists_come_anew_by_themselves_where_they_begin(
     bert = await place.member("bert", **CAREER)
     await letter(place, ada, bert)
     for path, piece in (
+        ("/ops/overview", "#overview"),
         ("/ops/members", "#found"),
         ("/ops/members?show=suspended", "#found"),
         (f"/ops/members/{ada.id}", "#member"),
         (f"/ops/ledger/{ada.id}", "#held"),
         ("/ops/conversations?member=ada", "#rows"),
         ("/ops/audit?of=all", "#rows"),
+        ("/ops/reports/complaints", "#queue"),
         ("/ops/reports/suspicions", "#rows"),
         ("/ops/webhooks", "#rows"),
     ):
@@ -123,6 +125,10 @@ async def test_lists_come_anew_by_themselves_where_they_begin(
         f"/ops/members/{ada.id}",
         f"/ops/ledger/{ada.id}",
         "/ops/conversations?member=ada",
+        # Also where there is nothing yet.
+        "/ops/conversations?member=otto",
+        "/ops/reports/suspicions",
+        "/ops/webhooks",
     ):
         assert again in (await otto.get(path)).text, path
     # What was sought stays as it was found.
@@ -377,6 +383,7 @@ async def test_what_was_reported_is_shown_and_no_more(place: Place, otto: Browse
     page = (await otto.get(f"/ops/conversations/{ada.id}/{conversation}")).text
     assert "A secret" in page
     assert "A note" in page
+    assert "Spam or advertising" in page
     assert "My own words" not in page
     assert "reported" in text_of(await otto.get("/ops/conversations?member=ada"))
 

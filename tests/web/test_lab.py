@@ -10,6 +10,8 @@ import pytest
 from overture import trials
 from overture.core.refusals import Refusal
 from overture.trials import Trials
+from overture.web.ops.policy import packed
+from tests.cast import policy
 from tests.web.conftest import Browser, Place, text_of
 
 SMALL = "members=500&months=1&seed=3"
@@ -31,14 +33,18 @@ async def found_by(browser: Browser, asked: str) -> str:
     pytest.fail("the trial does not end")
 
 
-async def test_two_policies_are_tried_and_shown_beside_each_other(with_lab: Place) -> None:
+async def test_what_one_is_about_to_apply_is_tried_beside_another_policy(with_lab: Place) -> None:
     otto = await with_lab.operator("otto")
-    form = await otto.get("/ops/lab")
+    draft = packed(policy("linkedin-premium"))
+    preview = await otto.get("/ops/policy/preview", params={"draft": draft})
+    to_lab = re.search(r'href="(/ops/lab\?draft=[^"]+)"', preview.text)
+    assert to_lab
+    form = await otto.get(to_lab[1])
     assert form.status_code == 200
-    assert 'name="members"' in form.text
+    assert '<option value="draft" selected>your draft</option>' in form.text
     assert '<svg class="chart"' not in form.text
 
-    asked = f"/ops/lab?policy=seed&other=linkedin-premium&{SMALL}"
+    asked = f"{to_lab[1]}&policy=seed&other=draft&{SMALL}"
     begun = await otto.get(asked)
     assert "0 of 6 runs are done." in text_of(begun)
     assert 'data-again="2"' in begun.text
@@ -51,7 +57,7 @@ async def test_two_policies_are_tried_and_shown_beside_each_other(with_lab: Plac
     done = await otto.get(asked)
     assert done.text.count('<svg class="chart"') == 6
     assert "Letters that were answered" in text_of(done)
-    assert "linkedin-premium less seed" in text_of(done)
+    assert "your draft less seed" in text_of(done)
     assert re.search(r"<bdi>\d+\.\d ± \d+\.\d %</bdi>", done.text)
     assert "nan" not in done.text
 
@@ -117,6 +123,7 @@ async def test_what_lies_outside_the_bounds_is_brought_in_and_a_policy_is_no_mat
 
     alone = await otto.get(f"/ops/lab?policy=seed&other=seed&{SMALL}")
     unknown = await otto.get(f"/ops/lab?policy=seed&other=nobody&{SMALL}")
+    assert (await otto.get("/ops/lab?draft=nothing")).status_code == 404
 
     for page in (alone, unknown):
         assert page.status_code == 200

@@ -93,10 +93,14 @@ async def test_a_report_is_seen_as_it_looked_and_both_sides_are_told_their_part(
     listed = await otto.get("/ops/reports")
     assert "Spam or advertising" in text_of(listed)
     assert f'href="/ops/reports/{report}"' in listed.text
-    page = text_of(await otto.get(f"/ops/reports/{report}"))
+    answer = await otto.get(f"/ops/reports/{report}")
+    page = text_of(answer)
     assert LETTER in page
     assert "Hello, how are you?" not in page
     assert "The third one this week." in page
+    conversation = re.search(rf'href="(/ops/conversations/{mallory.id}/[^"]+)"', answer.text)
+    assert conversation
+    assert f'href="/ops/reports/{report}"' in (await otto.get(conversation[1])).text
 
     form = {"measure": "warning", "answer": "Thank you, it was.", "statement": "No advertising."}
     done = await otto.post(f"/ops/reports/{report}/decide", form)
@@ -111,6 +115,20 @@ async def test_a_report_is_seen_as_it_looked_and_both_sides_are_told_their_part(
     assert "No advertising." in theirs
     assert "Thank you, it was." not in theirs
     assert (f"operator:{otto.id}", "report.decided") in await audited(place)
+
+
+async def test_the_reports_of_one_member_are_found_from_their_page(place: Place):
+    otto, ada, mallory = await people(place)
+    report = await reported(place, ada, mallory)
+
+    theirs = f"/ops/reports?member={mallory.id}"
+    assert f'href="{theirs}"' in (await otto.get(f"/ops/members/{mallory.id}")).text
+    page = await otto.get(theirs)
+    assert f'href="/ops/reports/{report}"' in page.text
+    assert f'href="/ops/reports?state=decided&amp;member={mallory.id}"' in page.text
+    assert "No report waits." in text_of(await otto.get(f"/ops/reports?member={ada.id}"))
+    assert "Nothing was decided yet." in text_of(await otto.get(f"{theirs}&state=decided"))
+    assert (await otto.get("/ops/reports?member=nobody")).status_code == 404
 
 
 async def test_a_measure_has_its_reasons_and_a_report_is_decided_once(place: Place):
@@ -239,11 +257,13 @@ async def test_a_suspicion_is_seen_with_its_evidence_and_dismissed(place: Place)
     assert "one address" not in ring
 
     url = f"/ops/reports/suspicions/{mallory.id}/same_letter"
+    assert f'href="{url}"' in (await otto.get(f"/ops/members/{mallory.id}")).text
     done = await otto.post(f"{url}/dismiss")
 
     assert "Dismissed." in text_of(await otto.follow(done))
     assert "say the same" not in text_of(await otto.get("/ops/reports/suspicions"))
     assert "Dismissed on" in text_of(await otto.get(url))
+    assert f'href="{url}"' not in (await otto.get(f"/ops/members/{mallory.id}")).text
     assert (f"operator:{otto.id}", "suspicion.dismissed") in await audited(place)
     slowed = "select slowed_until from members where id = %s"
     found = await place.town.look(lambda tx: all_rows(tx, slowed, (id_of(mallory),)))

@@ -1,4 +1,4 @@
-"""Endpoints of webhooks in the console: how they fare, told again, switched, with another secret."""
+"""Endpoints of webhooks in the console: added, changed, switched, told again, removed."""
 
 from __future__ import annotations
 
@@ -80,6 +80,70 @@ async def test_an_endpoint_is_shown_with_what_was_delivered_and_what_was_not(pla
     assert (await otto.get(f"/ops/webhooks/{ids.new()}")).status_code == 404
     anew = await otto.get(f"/ops/webhooks/{endpoint}", live="anew")
     assert anew.text.startswith('<template data-at="#deliveries"')
+
+
+async def test_an_endpoint_is_added_with_its_secret_shown_once_and_sent_twice_it_is_one(
+    place: Place,
+):
+    otto = await place.operator("otto")
+    once = re.search(r'name="once" value="([^"]+)"', (await otto.get("/ops/webhooks/add")).text)
+    assert once
+    form = {"once": once[1], "url": f" {ADDRESS} ", "event:inmail.*": "1", "description": "Books"}
+
+    page = await otto.post("/ops/webhooks/add", form)
+
+    (made,) = await place.town.look(store.enabled)
+    assert (made.url, made.events, made.description) == (ADDRESS, ["inmail.*"], "Books")
+    assert made.secrets[0].text in page.text
+    again = await otto.post("/ops/webhooks/add", form)
+    assert again.headers["location"] == f"/ops/webhooks/{made.id}"
+    assert made.secrets[0].text not in (await otto.follow(again)).text
+    assert len(await place.town.look(store.enabled)) == 1
+    assert (f"operator:{otto.id}", "webhook.created") in await audited(place)
+
+
+async def test_what_is_wrong_with_an_endpoint_is_told_beside_its_field(place: Place):
+    otto = await place.operator("otto")
+    form = {"url": "http://10.0.0.7/", "event:message.*": "1", "description": "x" * 201}
+
+    refused = await otto.post("/ops/webhooks/add", form)
+
+    assert refused.status_code == 422
+    assert 'id="url-error"' in refused.text
+    assert 'id="description-error"' in refused.text
+    assert 'value="http://10.0.0.7/"' in refused.text
+    assert re.search(r'name="event:message\.\*" value="1" checked', refused.text)
+    of_nothing = await otto.post("/ops/webhooks/add", {"url": ADDRESS})
+    assert "Choose what it is to be told of." in text_of(of_nothing)
+    assert await place.town.look(store.enabled) == []
+
+
+async def test_an_endpoint_is_changed_and_removed_and_that_asks_for_the_second_factor(place: Place):
+    otto, endpoint = await place.operator("otto"), await endpoint_in(place)
+    assert otto.id
+    url, moved = f"/ops/webhooks/{endpoint}", "https://hooks.example/elsewhere"
+
+    form = {"url": moved, "event:*": "1", "event:inmail.sent": "1", "description": ""}
+    assert "Changed." in text_of(await otto.follow(await otto.post(f"{url}/edit", form)))
+    (made,) = await place.town.look(store.enabled)
+    assert (made.url, made.events, made.description) == (moved, ["*"], "")
+    assert f'value="{moved}"' in (await otto.get(f"{url}/edit")).text
+    assert (await otto.post(f"{url}/edit", form | {"url": "nowhere"})).status_code == 422
+
+    await place.factor_grows_stale(otto.id)
+    for path in ("/ops/webhooks/add", f"{url}/edit", f"{url}/remove"):
+        assert (await otto.get(path)).headers["location"].startswith("/ops/enter")
+        assert (await otto.post(path, form)).headers["location"].startswith("/ops/enter")
+    assert await place.town.look(store.enabled) == [made]
+    await place.town.do(lambda tx: tx.execute("update sessions set factor_at = now()"))
+
+    gone = await otto.post(f"{url}/remove")
+    assert "There is no endpoint." in text_of(await otto.follow(gone))
+    assert await place.town.look(store.enabled) == []
+    assert await jobs_of(place, actions.ENDINGS) == 1
+    assert (await otto.post(f"{url}/remove")).status_code == 404
+    who = f"operator:{otto.id}"
+    assert {(who, "webhook.changed"), (who, "webhook.deleted")} <= set(await audited(place))
 
 
 async def test_what_was_delivered_and_a_test_are_sent_again(place: Place):

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from overture import policies
+from overture.core.policy import parse
 from overture.store.db import all_rows
 from tests.cast import POLICIES, SIGN_UP
 from tests.web.conftest import Browser, Place, text_of
@@ -69,6 +70,16 @@ async def test_the_editor_begins_with_what_holds_with_a_preset_or_with_a_version
 
     for nothing in ("preset=nobody", "version=2000-01-01T00:00:00Z", "draft=AAAA", "draft=é"):
         assert (await otto.get(f"/ops/policy/edit?{nothing}")).status_code == 404
+
+
+async def test_the_document_can_be_taken_along_as_a_file(otto: Browser):
+    assert 'href="/ops/policy/document"' in (await otto.get("/ops/policy")).text
+
+    document = await otto.get("/ops/policy/document")
+
+    assert document.headers["content-disposition"] == 'attachment; filename="policy.toml"'
+    assert [each.expiry.days for each in parse(document.text).versions] == [120]
+    assert (await otto.get("/ops/policy/document?version=2000-01-01T00:00:00Z")).status_code == 404
 
 
 async def test_a_mistake_is_told_beside_its_line_and_what_was_written_stays(

@@ -255,6 +255,7 @@ NOT_PAGES = {
     "/manifest.webmanifest": "JSON, looked at on its own",
     "/me/export": "a zip of data",
     "/photos/{member:uuid}/{version}": "pictures",
+    "/ops/policy/document": "a document for programs",
     "/premium/statement.csv": "data, whose columns are for programs",
     "/sw.js": "a script",
 }

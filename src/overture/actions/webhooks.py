@@ -168,6 +168,8 @@ async def rotate(
 
 def _filters(fields: Fields, wanted: Sequence[str]) -> Sequence[str]:
     known = filters()
+    if not wanted:
+        fields.refuse("events", text.Sentence("Choose what it is to be told of."))
     if unknown := [each for each in wanted if each not in known]:
         sentence = text.Sentence(
             "“%(name)s” is no event. Take one of the documentation’s, or “*” for all.",

@@ -1,7 +1,7 @@
-"""What only operators look at, in SQL: members by whatever is known of them, also those who left, and
-which conversations they have."""
+"""What only operators look at, in SQL: members by whatever is known of them, also those who left,
+which conversations they have, and what happened lately."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
@@ -19,6 +19,8 @@ CANDIDATES_MAX = 1_000
 SEARCHED_CHARS_MIN = 3
 # As many words as a name has that anybody types.
 WORDS_MAX = 6
+# Of what happened, so much is counted whenever somebody looks.
+HAPPENED_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,16 @@ class Text:
     files: int
 
 
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """How often each kind of thing happened since an instant; `whole`: since the one that was asked
+    for, and not only among the newest HAPPENED_MAX."""
+
+    since: datetime
+    counts: Mapping[str, int]
+    whole: bool
+
+
 # Members ------------------------------------------------------------------------------------------
 
 
@@ -174,6 +186,17 @@ async def suspended(tx: Tx, *, cursor: str | None, limit: int, now: datetime) ->
 async def dossier(tx: Tx, member: MemberId) -> Dossier | None:
     row = await one_row(tx, _DOSSIER, {"member": member})
     return None if row is None else Dossier(*row)
+
+
+# What happened ------------------------------------------------------------------------------------
+
+
+async def lately(tx: Tx, since: datetime) -> Lately:
+    rows = await all_rows(tx, _LATELY, {"since": since, "most": HAPPENED_MAX})
+    counts = {kind: count for kind, count, _ in rows}
+    if sum(counts.values()) < HAPPENED_MAX:
+        return Lately(since, counts, whole=True)
+    return Lately(min(first for _, _, first in rows), counts, whole=False)
 
 
 # Conversations ------------------------------------------------------------------------------------
@@ -275,6 +298,17 @@ _DOSSIER = """
     from members m
     left join accounts a on a.member_id = m.id
     where m.id = %(member)s
+"""
+_LATELY = """
+    select n.kind, count(*), min(n.at)
+    from (
+        select o.kind, o.at
+        from outbox o
+        order by o.sequence desc
+        limit %(most)s
+    ) n
+    where n.at >= %(since)s
+    group by n.kind
 """
 _LINES = """
     select i.conversation_id, i.home_id, i.counterpart_id, i.counterpart_name, i.begun, i.kind,

@@ -211,6 +211,13 @@ async def waiting(tx: Tx, now: datetime) -> list[Waiting]:
     return [Waiting(*row) for row in await all_rows(tx, _WAITING, {"now": now})]
 
 
+async def given_up(tx: Tx) -> int:
+    """How many jobs wait for an operator to have them done again."""
+    row = await one_row(tx, "select count(*) from jobs where parked_at is not null")
+    assert row is not None, "it counts"
+    return int(row[0])
+
+
 class Failing(msgspec.Struct, frozen=True):
     """Jobs of a queue that met the same, and are tried again: at the earliest at `next_at` by the
     real clock; None is at once."""

@@ -112,11 +112,16 @@ async def add(tx: Tx, report: Report, kept: Snapshot | None = None) -> None:
 
 
 async def newest(
-    tx: Tx, *, cursor: str | None, limit: int, decided: bool | None = None
+    tx: Tx,
+    *,
+    cursor: str | None,
+    limit: int,
+    decided: bool | None = None,
+    member: MemberId | None = None,
 ) -> Page[Report]:
-    """Those that were decided, those that wait, or all; the newest first."""
-    params = _after(cursor, limit) | {"decided": decided}
-    rows = await all_rows(tx, _NEWEST, params)
+    """Those that were decided, those that wait, or all, perhaps of one member; the newest first."""
+    params = _after(cursor, limit) | {"decided": decided, "member": member}
+    rows = await all_rows(tx, _NEWEST if member is None else _ON_MEMBER, params)
     return page_of(rows, limit, _report, lambda row: (row[6], row[0]))
 
 
@@ -233,10 +238,16 @@ _OF_CONVERSATION = f"""
     order by at desc, id desc
 """
 _BEFORE = "(%(at)s::timestamptz is null or (at, id) < (%(at)s::timestamptz, %(last)s::uuid))"
+_DECIDED = "(%(decided)s::boolean is null or (decided_at is not null) = %(decided)s::boolean)"
 _NEWEST = f"""
     {_REPORT}
-    where (%(decided)s::boolean is null or (decided_at is not null) = %(decided)s::boolean)
-        and {_BEFORE}
+    where {_DECIDED} and {_BEFORE}
+    order by at desc, id desc
+    limit %(limit)s
+"""
+_ON_MEMBER = f"""
+    {_REPORT}
+    where member_id = %(member)s and {_DECIDED} and {_BEFORE}
     order by at desc, id desc
     limit %(limit)s
 """

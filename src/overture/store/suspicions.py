@@ -120,6 +120,12 @@ async def of(tx: Tx, member: MemberId, kind: Kind) -> Suspicion | None:
     return None if row is None else _suspicion(row)
 
 
+async def on(tx: Tx, member: MemberId) -> list[Suspicion]:
+    """Those of a member that nobody has dismissed."""
+    rows = await all_rows(tx, _ON, (member,))
+    return [_suspicion(row) for row in rows]
+
+
 async def put(tx: Tx, member: MemberId, evidence: Evidence, at: datetime, *, again: bool) -> None:
     """Keeps the newest evidence; `again` opens what was dismissed."""
     params = {
@@ -215,6 +221,7 @@ _NETWORK = """
 """
 _COLUMNS = "owner_id, since, at, evidence, dismissed_at, dismissed_weight"
 _SUSPICION = f"select {_COLUMNS} from suspicions"
+_ON = f"{_SUSPICION} where owner_id = %s and dismissed_at is null order by kind"
 _PUT = """
     insert into suspicions (owner_id, kind, since, at, weight, evidence)
     values (%(member)s, %(kind)s, %(at)s, %(at)s, %(weight)s, %(evidence)s)

@@ -85,6 +85,13 @@ async def enabled_and_staying(tx: Tx) -> list[Endpoint]:
     return [_endpoint(row) for row in await all_rows(tx, _ENABLED_AND_STAYING)]
 
 
+async def in_trouble(tx: Tx) -> int:
+    """How many take nothing, or were disabled because they did not."""
+    row = await one_row(tx, _IN_TROUBLE)
+    assert row is not None, "it counts"
+    return int(row[0])
+
+
 async def fared_well(tx: Tx, endpoint: EndpointId) -> None:
     await tx.execute(_FARED_WELL, (endpoint,))
 
@@ -223,6 +230,9 @@ _NEWEST = f"""
 """
 _ENABLED = f"select {_COLUMNS} from webhook_endpoints where disabled_at is null order by id"
 _ENABLED_AND_STAYING = f"{_ENABLED} for key share"
+_IN_TROUBLE = """
+    select count(*) from webhook_endpoints where failing_since is not null or disabled_why is not null
+"""
 _FARED_WELL = """
     update webhook_endpoints
     set failing_since = null, failed_at = null

@@ -1,7 +1,7 @@
 """What the web app works with: made once by the server, given to every page."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +16,7 @@ from overture.core.findings import Finding
 from overture.core.policy import Policy, PolicyBook
 from overture.core.seals import Secret
 from overture.core.text import Sentence
+from overture.core.webhooks import host_name
 from overture.handover import Handovers, Host
 from overture.identity import Client, Provider
 from overture.limits import RateLimit
@@ -26,8 +27,13 @@ UPLOADS_AT_ONCE = 3
 REQUESTS_A_PAGE = 5
 # Where the identity provider sends members back to; it has to know the address.
 BACK = "/login/identity/back"
-# The lab's name for the policy that holds, among those of the presets.
-IN_FORCE = "in-force"
+# The lab's names for policies that are no presets: the one that holds, the next, and a draft of one.
+IN_FORCE, TO_COME, DRAFT = "in-force", "to-come", "draft"
+CALLED: Mapping[str, Sentence] = {
+    IN_FORCE: Sentence("in force"),
+    TO_COME: Sentence("to come"),
+    DRAFT: Sentence("your draft"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,7 @@ class Site(Shared):
     `public_url` is the address at which browsers reach the site, without a slash at its end. `secret`
     is what links in mails are sealed with. `uploads` is held while a form with files is worked on.
     `requests` are counted for each member, but for photos.
+    `webhook_allow_hosts` may be told of events although they are not on the public internet.
     """
 
     sessions: Lane[str, Viewer | None]
@@ -115,6 +122,7 @@ class Site(Shared):
     # Whose hand-overs are taken, and in whose frames pages may be shown, if in any.
     handovers: Handovers | None = None
     embed_origins: Sequence[str] = ()
+    webhook_allow_hosts: frozenset[str] = frozenset()
     # None where browsers could not take notices: the extra is not there, or they come without TLS.
     push: Push | None = None
     # None where the extra is not there.
@@ -153,6 +161,7 @@ def make_site(
     identity: Client | None = None,
     host: Host | None = None,
     embed_origins: Sequence[str] = (),
+    webhook_allow_hosts: Collection[str] = (),
     push: Push | None = None,
     lab: Lab | None = None,
     examine: Callable[[], Awaitable[Sequence[Finding]]] | None = None,
@@ -180,6 +189,7 @@ def make_site(
         provider=Provider(identity, public_url + BACK) if identity else None,
         handovers=Handovers(host, public_url) if host else None,
         embed_origins=embed_origins,
+        webhook_allow_hosts=frozenset(map(host_name, webhook_allow_hosts)),
         push=push if _is_secure(public_url) else None,
         lab=lab,
         examine=examine,

@@ -15,8 +15,8 @@ from overture.store import decisions as store
 from overture.store.decisions import Complaint, Decision
 from overture.web import prose
 from overture.web.ops.people import Named, named
-from overture.web.ops.reports import acting, said_measures
-from overture.web.visit import Absent, Answer, Done, No, Page, Visit, Who, act, page
+from overture.web.ops.reports import acting, came_of, said_measures
+from overture.web.visit import ANEW, Answer, Done, No, Page, Visit, Who, act, page
 
 URL = "/ops/reports/complaints"
 ROWS = 20
@@ -52,15 +52,14 @@ async def answer(visit: Visit) -> Answer:
         Verdict(verdict),
         answer=visit.form.get("answer", ""),
     )
-    match made:
-        case Complaint():
-            return Done(URL, notice=visit.words.gettext("Answered. They are told."))
-        case Refusal.NO_SUCH_COMPLAINT:
-            raise Absent
-        case Refusal():
-            return visit.refused(made, 409, URL)
-        case _:
-            return await _complaints(visit, visit.errors(made) | {"id": complaint}, 422)
+    return await came_of(
+        visit,
+        made,
+        Done(URL, notice=visit.words.gettext("Answered. They are told.")),
+        gone=Refusal.NO_SUCH_COMPLAINT,
+        there=URL,
+        again=lambda errors: _complaints(visit, {**errors, "id": complaint}, 422),
+    )
 
 
 async def _complaints(
@@ -76,11 +75,13 @@ async def _complaints(
         "answered": answered,
         "next": found.next and f"{URL}?{urlencode({k: v for k, v in asked.items() if v})}",
         "waiting": await store.waiting(visit.tx),
+        "again": "cursor" not in visit.query,
         "form": visit.form,
         "most": STATEMENT_CHARS_MAX,
         "errors": errors or {},
     }
-    return Page("ops/complaints.html", values, status)
+    parts = {ANEW: "ops/patches/complaints.html"}
+    return Page("ops/complaints.html", values, status, parts=parts)
 
 
 async def _rows(visit: Visit, found: list[Complaint]) -> list[Row]:

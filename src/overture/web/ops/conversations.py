@@ -8,11 +8,13 @@ from urllib.parse import urlencode
 from overture import ids
 from overture.actions import operators
 from overture.actions.operators import Opened
+from overture.actions.reports import Reason
 from overture.core import text
 from overture.core.ids import ConversationId, MemberId
 from overture.core.text import Sentence
 from overture.store import console, reports
 from overture.store.console import Line
+from overture.web.members import said_reasons
 from overture.web.ops.people import member_asked, named
 from overture.web.ops.sections import Section, actor
 from overture.web.visit import ANEW, Absent, Answer, No, Page, Visit, Who, act, page
@@ -83,12 +85,16 @@ async def _sealed(visit: Visit, errors: Mapping[str, str] | None = None, status:
     parties = [member, *([line.other] if line.other else [])]
     told = await reports.of_conversation(visit.tx, line.id, parties)
     names = await named(visit.tx, [*parties, *(each.reporter for each, _ in told)])
+    reasons = said_reasons(visit.words)
     values = {
         "line": line,
         "state": _state(visit, line),
         "me": names[member],
         "other": names.get(line.other) if line.other else None,
-        "reports": [(each, kept, names.get(each.reporter)) for each, kept in told],
+        "reports": [
+            (each, reasons[Reason(each.reason)], kept, names.get(each.reporter))
+            for each, kept in told
+        ],
         "reason": visit.form.get("reason", ""),
         "most": text.NOTE_CHARS_MAX,
         "errors": errors or {},

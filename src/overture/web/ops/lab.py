@@ -8,7 +8,8 @@ from markupsafe import Markup
 from overture import policies
 from overture.core.policy import Policy
 from overture.core.text import Sentence
-from overture.web.context import IN_FORCE, Trial, Whose
+from overture.web.context import CALLED, DRAFT, IN_FORCE, TO_COME, Trial, Whose
+from overture.web.ops.policy import unpacked
 from overture.web.ops.sections import Section
 from overture.web.visit import ANEW, Answer, Page, Visit, Who, page
 
@@ -20,14 +21,18 @@ MEMBERS_MIN, MEMBERS_MAX, MONTHS_MAX, SEED_MAX = 500, 10_000, 12, 999_999
 
 @page("/ops/lab", who=Who.OPERATOR)
 async def lab(visit: Visit) -> Answer:
-    known = {IN_FORCE: visit.site.book.at(visit.now)}
-    known |= {name: policies.load(name).versions[-1] for name in policies.presets()}
+    draft = visit.query.get("draft", "")
+    known = _known(visit, draft)
     asked = _asked(visit.query, known)
+    other = DRAFT if draft else "linkedin-premium"
     values: dict[str, Any] = {
         "there": visit.site.lab is not None,
-        "policies": list(known),
+        "policies": {
+            name: visit.words.say(CALLED[name]) if name in CALLED else name for name in known
+        },
+        "draft": draft,
         "whose": list(Whose),
-        "asked": asked or Trial(IN_FORCE, "linkedin-premium", members=3000, months=6, seed=1),
+        "asked": asked or Trial(IN_FORCE, other, members=3000, months=6, seed=1),
         "bounds": (MEMBERS_MIN, MEMBERS_MAX, MONTHS_MAX, SEED_MAX),
         "trying": None,
         "found": None,
@@ -45,6 +50,18 @@ async def lab(visit: Visit) -> Answer:
                 for chart in found.charts
             ]
     return Page("ops/lab.html", values, parts={ANEW: "ops/patches/lab.html"})
+
+
+def _known(visit: Visit, draft: str) -> Mapping[str, Policy]:
+    """What can be tried, by its name in the lab: what holds, comes next or is drafted; the presets."""
+    book = visit.site.book
+    known = {IN_FORCE: book.at(visit.now)}
+    coming = next((each for each in book.versions if each.holds_from > visit.now), None)
+    if coming is not None:
+        known[TO_COME] = coming
+    if draft:
+        known[DRAFT] = unpacked(draft).versions[-1]
+    return known | {name: policies.load(name).versions[-1] for name in policies.presets()}
 
 
 def _asked(query: Mapping[str, str], known: Mapping[str, Policy]) -> Trial | None:

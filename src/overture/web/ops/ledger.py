@@ -13,7 +13,7 @@ from overture.core.credits import Entry
 from overture.core.ids import MemberId
 from overture.core.refusals import Refusal
 from overture.core.text import Sentence
-from overture.store import console
+from overture.store import console, verifications
 from overture.store import credits as store
 from overture.store.console import Dossier
 from overture.store.db import Tx
@@ -44,6 +44,7 @@ async def ledger(visit: Visit) -> Answer:
     if found is not None:
         return Go(f"/ops/ledger/{found}")
     values = {
+        "verified": (await verifications.last(visit.tx)).get("ledger"),
         "too_many": await store.has_more_accounts(visit.tx, VERIFY_ALL_MAX),
         "who": who,
         "unknown": bool(who),

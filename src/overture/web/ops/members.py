@@ -22,10 +22,13 @@ from overture.core.text import BadText, Sentence
 from overture.store import console
 from overture.store import conversations as conversations_store
 from overture.store import decisions as decisions_store
+from overture.store import suspicions as suspicions_store
 from overture.store.console import Dossier, Listed
 from overture.store.decisions import Decision
 from overture.web.ops.people import Named, masked, member_asked, named
+from overture.web.ops.reports import said_measures
 from overture.web.ops.sections import Section, actor
+from overture.web.ops.suspicions import rows_of
 from overture.web.visit import ANEW, Absent, Answer, Done, Go, No, Page, Visit, Who, act, page
 
 SECTION = Section("members", icon="users", label=Sentence("Members"))
@@ -139,6 +142,7 @@ async def _member(
         "plans": visit.site.book.at(visit.now).plans,
         "pace": await _pace(visit, found),
         "decisions": await _decided(visit, found.id),
+        "suspicions": await rows_of(visit, await suspicions_store.on(visit.tx, found.id)),
         "asked": {"other": visit.query.get("other", ""), "way": visit.query.get("way", "to")},
         "written": None,
         "unknown": False,
@@ -177,7 +181,7 @@ async def _pace(visit: Visit, found: Dossier) -> Paced:
 
 async def _decided(visit: Visit, member: MemberId) -> Sequence[tuple[str, Decision]]:
     made = await decisions_store.all_on(visit.tx, member, cursor=None, limit=DECISIONS)
-    said = _measures(visit)
+    said = said_measures(visit.words)
     return [(said[each.measure], each) for each in made.items]
 
 
@@ -241,7 +245,7 @@ async def decide(visit: Visit) -> Answer:
     )
     match made:
         case Decision():
-            return Done(_url(found.id), notice=_measures(visit)[made.measure])
+            return Done(_url(found.id), notice=said_measures(visit.words)[made.measure])
         case str():
             return visit.refused(made, 409, _url(found.id))
         case _:
@@ -277,16 +281,6 @@ def _decision_form(
         "errors": errors or {},
     }
     return Page("ops/member_decide.html", values, status)
-
-
-def _measures(visit: Visit) -> Mapping[Measure, str]:
-    _ = visit.words.gettext
-    return {
-        Measure.NONE: _("Nothing was done"),
-        Measure.WARNING: _("Warned"),
-        Measure.SUSPENSION: _("Suspended"),
-        Measure.LIFTED: _("Suspension lifted"),
-    }
 
 
 # Credits ------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from overture.web.ops import (
     ledger,
     mail,
     members,
+    overview,
     policy,
     reports,
     suspicions,
@@ -23,6 +24,7 @@ from overture.web.visit import Answer, Go, Visit, Who, page
 
 MODULES: tuple[ModuleType, ...] = (
     entry,
+    overview,
     members,
     ledger,
     conversations,

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from starlette.responses import Response
+
 from overture import ids, policies
 from overture.core.differences import Difference
 from overture.core.policy import (
@@ -62,6 +64,16 @@ async def policy(visit: Visit) -> Answer:
     return Page("ops/policy.html", values)
 
 
+@page("/ops/policy/document", who=Who.OPERATOR)
+async def document(visit: Visit) -> Answer:
+    """What the editor begins with, as a file."""
+    return Response(
+        await _beginning(visit),
+        media_type="application/toml; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="policy.toml"'},
+    )
+
+
 @page("/ops/policy/edit", who=Who.OPERATOR)
 async def edit(visit: Visit) -> Answer:
     """Begins with a preset, a version, a draft that was seen, or with what holds now."""
@@ -94,7 +106,7 @@ async def check(visit: Visit) -> Answer:
 async def preview(visit: Visit) -> Answer:
     draft = visit.query.get("draft", "")
     day, time = visit.query.get("day", ""), visit.query.get("time", "")
-    chosen = _unpacked(draft)
+    chosen = unpacked(draft)
     try:
         starts_at = _starts_at(day, time)
         _, steps = policies.proposed(await _book(visit), chosen, starts_at=starts_at, now=visit.now)
@@ -109,13 +121,14 @@ async def preview(visit: Visit) -> Answer:
         "at_once": starts_at is None,
         "again": urlencode({"draft": draft, "day": day, "time": time}),
         "told_instant": policies.told_instant,
+        "in_lab": visit.site.lab is not None,
     }
     return Page("ops/policy_preview.html", values)
 
 
 @act("/ops/policy/apply", who=Who.OPERATOR_PROVEN)
 async def apply(visit: Visit) -> Answer:
-    chosen = _unpacked(visit.form.get("draft", ""))
+    chosen = unpacked(visit.form.get("draft", ""))
     try:
         steps = await policies.apply(
             visit.tx,
@@ -215,7 +228,7 @@ def _editor(document: str, *, day: str, time: str, mistakes: Sequence[Mistake] =
 
 async def _beginning(visit: Visit) -> str:
     if draft := visit.query.get("draft"):
-        return _text(_unpacked(draft))
+        return _text(unpacked(draft))
     if preset := visit.query.get("preset"):
         document = policies.presets().get(preset)
         if document is None:
@@ -255,8 +268,8 @@ def packed(book: PolicyBook) -> str:
     return base64.urlsafe_b64encode(zlib.compress(_text(book).encode(), 9)).decode()
 
 
-def _unpacked(draft: str) -> PolicyBook:
-    """Raises Absent for what no draft of ours is."""
+def unpacked(draft: str) -> PolicyBook:
+    """The draft of such an address. Raises Absent for what no draft of ours is."""
     try:
         packed = base64.urlsafe_b64decode(draft.encode())
         # No more than a document has, whatever it would unfold into.

@@ -1,6 +1,6 @@
 """Reports: what members reported, as it looked then, and what is decided of it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from overture import ids
 from overture.actions import decisions
 from overture.actions.decisions import Act
+from overture.actions.fields import Invalid
 from overture.actions.reports import Reason
 from overture.core.decisions import STATEMENT_CHARS_MAX, Ground, Measure
 from overture.core.ids import DecisionId, ReportId
@@ -15,10 +16,11 @@ from overture.core.refusals import Refusal
 from overture.core.text import Sentence
 from overture.store import decisions as decisions_store
 from overture.store import reports as store
+from overture.store.decisions import Complaint, Decision
 from overture.store.reports import Case, Report
 from overture.web import prose
 from overture.web.members import said_reasons
-from overture.web.ops.people import Named, named
+from overture.web.ops.people import Named, member_asked, named
 from overture.web.ops.sections import Section, actor
 from overture.web.visit import ANEW, Absent, Answer, Done, No, Page, Visit, Who, act, page
 from overture.words import Words
@@ -42,10 +44,19 @@ class Row:
 @page("/ops/reports", who=Who.OPERATOR)
 async def reports(visit: Visit) -> Answer:
     decided = visit.query.get("state") == "decided"
+    who = visit.query.get("member", "")
+    member = await member_asked(visit.tx, who) if who else None
+    if who and member is None:
+        raise Absent
     found = await store.newest(
-        visit.tx, cursor=visit.query.get("cursor") or None, limit=ROWS, decided=decided
+        visit.tx,
+        cursor=visit.query.get("cursor") or None,
+        limit=ROWS,
+        decided=decided,
+        member=member,
     )
-    names = await named(visit.tx, [who for r in found.items for who in (r.member, r.reporter)])
+    parties = [each for r in found.items for each in (r.member, r.reporter)]
+    names = await named(visit.tx, [*parties, *([member] if member else [])])
     reasons, came = said_reasons(visit.words), said_measures(visit.words)
     values: dict[str, Any] = {
         "rows": [
@@ -59,7 +70,15 @@ async def reports(visit: Visit) -> Answer:
             for each in found.items
         ],
         "decided": decided,
-        "next": found.next and _url({"state": "decided" if decided else "", "cursor": found.next}),
+        "of": member and names[member],
+        "next": found.next
+        and _url(
+            {
+                "state": "decided" if decided else "",
+                "member": member or "",
+                "cursor": found.next,
+            }
+        ),
         "waiting": await decisions_store.waiting(visit.tx),
     }
     return Page("ops/reports.html", values, parts={ANEW: "ops/patches/reports.html"})
@@ -88,16 +107,15 @@ async def decide(visit: Visit) -> Answer:
         statement=form.get("statement", ""),
         answer=form.get("answer", ""),
     )
-    match made:
-        case Report():
-            notice = visit.words.gettext("Decided. Both sides are told, each its own part.")
-            return Done("/ops/reports", notice=notice)
-        case Refusal.NO_SUCH_REPORT:
-            raise Absent
-        case Refusal():
-            return visit.refused(made, 409, f"/ops/reports/{report_id}")
-        case _:
-            return await _case(visit, visit.errors(made), status=422)
+    notice = visit.words.gettext("Decided. Both sides are told, each its own part.")
+    return await came_of(
+        visit,
+        made,
+        Done("/ops/reports", notice=notice),
+        gone=Refusal.NO_SUCH_REPORT,
+        there=f"/ops/reports/{report_id}",
+        again=lambda errors: _case(visit, errors, status=422),
+    )
 
 
 async def _case(
@@ -160,7 +178,7 @@ def _choices(visit: Visit, found: Case, *, closed: bool) -> list[tuple[Measure, 
     ]
 
 
-# What deciding has in common, of a report or on suspicion -----------------------------------------
+# What deciding has in common, of a report, on suspicion or of a complaint -------------------------
 
 
 def acting(visit: Visit) -> Act:
@@ -179,6 +197,28 @@ def must_show_factor(visit: Visit, measure: Measure) -> bool:
     """Whether the second factor is to be shown again first. Asked here and not at the door, so that
     what was written stays in the form."""
     return measure is Measure.SUSPENSION and not visit.viewer.factor_proven
+
+
+async def came_of(
+    visit: Visit,
+    made: Report | Decision | Complaint | Refusal | Invalid,
+    done: Done,
+    *,
+    gone: Refusal,
+    there: str,
+    again: Callable[[Mapping[str, str]], Awaitable[Page]],
+) -> Answer:
+    """Where one goes on: `there` where it was refused, to the page `again` where words are missing.
+    `gone` refuses because there is not what was to be decided of."""
+    match made:
+        case Refusal():
+            if made is gone:
+                raise Absent
+            return visit.refused(made, 409, there)
+        case Invalid():
+            return await again(visit.errors(made))
+        case _:
+            return done
 
 
 def said_measures(words: Words) -> Mapping[Measure, str]:

@@ -19,7 +19,7 @@ from overture.store import suspicions as store
 from overture.store.decisions import Decision
 from overture.store.suspicions import Suspicion
 from overture.web.ops.people import Named, named
-from overture.web.ops.reports import acting, chosen, must_show_factor, said_measures
+from overture.web.ops.reports import acting, came_of, chosen, must_show_factor, said_measures
 from overture.web.ops.sections import actor
 from overture.web.visit import ANEW, Absent, Answer, Done, Page, Visit, Who, act, page
 from overture.words import Words
@@ -64,7 +64,7 @@ async def suspicions(visit: Visit) -> Answer:
     )
     after = {"kind": kind or "", "cursor": found.next or ""}
     values: dict[str, Any] = {
-        "rows": await _rows(visit, found.items),
+        "rows": await rows_of(visit, found.items),
         "kinds": kinds,
         "kind": kind,
         "next": found.next and f"{URL}?{urlencode({k: v for k, v in after.items() if v})}",
@@ -113,15 +113,14 @@ async def decide(visit: Visit) -> Answer:
         ground=ground,
         statement=visit.form.get("statement", ""),
     )
-    match made:
-        case Decision():
-            return Done(URL, notice=said_measures(visit.words)[measure])
-        case Refusal.NO_SUCH_MEMBER:
-            raise Absent
-        case Refusal():
-            return visit.refused(made, 409, URL)
-        case _:
-            return await _suspicion(visit, visit.errors(made), status=422)
+    return await came_of(
+        visit,
+        made,
+        Done(URL, notice=said_measures(visit.words)[measure]),
+        gone=Refusal.NO_SUCH_MEMBER,
+        there=URL,
+        again=lambda errors: _suspicion(visit, errors, status=422),
+    )
 
 
 async def _suspicion(
@@ -134,7 +133,7 @@ async def _suspicion(
     found = await store.of(visit.tx, visit.id("member", MemberId), _kind(visit))
     if found is None:
         raise Absent
-    (row,) = await _rows(visit, [found])
+    (row,) = await rows_of(visit, [found])
     values = {
         "row": row,
         "partners": await _partners(visit, found.evidence.partners),
@@ -154,7 +153,7 @@ def _kind(visit: Visit) -> Kind:
     return Kind(kind)
 
 
-async def _rows(visit: Visit, found: Sequence[Suspicion]) -> list[Row]:
+async def rows_of(visit: Visit, found: Sequence[Suspicion]) -> list[Row]:
     members = [each.member for each in found]
     names = await named(visit.tx, members)
     last = {each.member: each for each in await decisions_store.last_on(visit.tx, members)}

@@ -1,12 +1,13 @@
-"""Endpoints of webhooks: whether they are told, how that went, and telling them again."""
+"""Endpoints of webhooks: added, changed and removed; how telling them went, and telling them again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from overture import ids
 from overture.actions import webhooks as actions
+from overture.actions.fields import Invalid
 from overture.actions.webhooks import By, Changes
 from overture.clock import real_now
 from overture.core import webhooks as rules
@@ -15,9 +16,9 @@ from overture.core.refusals import Refusal
 from overture.core.text import Sentence
 from overture.store import webhooks as store
 from overture.store.webhooks import Endpoint, Outcome
-from overture.web.ops.people import named
+from overture.web.ops.people import UUID, named
 from overture.web.ops.sections import Section, actor
-from overture.web.visit import ANEW, Absent, Answer, Done, No, Page, Visit, Who, act, page
+from overture.web.visit import ANEW, Absent, Answer, Done, Go, No, Page, Visit, Who, act, page
 
 SECTION = Section("webhooks", icon="webhook", label=Sentence("Webhooks"))
 
@@ -42,9 +43,83 @@ async def webhooks(visit: Visit) -> Answer:
     return Page("ops/webhooks.html", values, parts={ANEW: "ops/patches/webhooks.html"})
 
 
+@page("/ops/webhooks/add", who=Who.OPERATOR_PROVEN)
+async def ask_new(visit: Visit) -> Answer:
+    _ = visit
+    return _form(None, {}, [rules.ALL], once=ids.new())
+
+
+@act("/ops/webhooks/add", who=Who.OPERATOR_PROVEN)
+async def add(visit: Visit) -> Answer:
+    """Its secret stands in the answer, and nowhere again; sent twice, the form adds one."""
+    form, once, secret = visit.form, visit.form.get("once", ""), rules.secret_text(ids.new_key())
+    new = EndpointId(once if UUID.fullmatch(once) else ids.new())
+    if await store.one(visit.tx, new) is not None:
+        return Go(_url(new))
+    made = await actions.create(
+        visit.tx,
+        new,
+        secret,
+        url=form.get("url", "").strip(),
+        events=_wanted(visit),
+        description=form.get("description", ""),
+        allowed_hosts=visit.site.webhook_allow_hosts,
+        by=_by(visit),
+    )
+    if isinstance(made, Invalid):
+        return _form(None, form, _wanted(visit), visit.errors(made), once=new)
+    return Page("ops/webhook_secret.html", {"e": made, "secret": secret, "first": True})
+
+
 @page(ONE, who=Who.OPERATOR)
 async def endpoint(visit: Visit) -> Answer:
     return await _endpoint(visit)
+
+
+@page(ONE + "/edit", who=Who.OPERATOR_PROVEN)
+async def ask_changes(visit: Visit) -> Answer:
+    known = await _known(visit)
+    return _form(known, {"url": known.url, "description": known.description}, known.events)
+
+
+@act(ONE + "/edit", who=Who.OPERATOR_PROVEN)
+async def change(visit: Visit) -> Answer:
+    """Whom it tells, and of what; what waits goes to where it is then."""
+    known, form = await _known(visit), visit.form
+    url = form.get("url", "").strip()
+    changes = Changes(
+        # One that stays is not asked again whether it may be told.
+        url=None if url == known.url else url,
+        events=_wanted(visit),
+        description=form.get("description", ""),
+    )
+    made = await actions.change(
+        visit.tx,
+        known.id,
+        changes,
+        allowed_hosts=visit.site.webhook_allow_hosts,
+        real_now=real_now(),
+        by=_by(visit),
+    )
+    match made:
+        case Endpoint():
+            return Done(_url(known.id), notice=visit.words.gettext("Changed."))
+        case Refusal():
+            raise Absent
+        case _:
+            return _form(known, form, _wanted(visit), visit.errors(made))
+
+
+@page(ONE + "/remove", who=Who.OPERATOR_PROVEN)
+async def ask_removal(visit: Visit) -> Answer:
+    return Page("ops/webhook_remove.html", {"e": await _known(visit)})
+
+
+@act(ONE + "/remove", who=Who.OPERATOR_PROVEN)
+async def remove(visit: Visit) -> Answer:
+    if await actions.delete(visit.tx, _id(visit), by=_by(visit)) is not None:
+        raise Absent
+    return Done(SECTION.url, notice=visit.words.gettext("The endpoint is removed."))
 
 
 @act(ONE + "/switch", who=Who.OPERATOR)
@@ -63,7 +138,7 @@ async def switch(visit: Visit) -> Answer:
         raise Absent
     _ = visit.words.gettext
     notice = _("It is told again, also of what waited.") if on else _("It is told of nothing now.")
-    return Done(_url(visit), notice=notice)
+    return Done(_url(_id(visit)), notice=notice)
 
 
 @act(ONE + "/test", who=Who.OPERATOR)
@@ -72,7 +147,7 @@ async def test(visit: Visit) -> Answer:
     if refused is not None:
         return _no(visit, refused)
     notice = visit.words.gettext("A test is on its way. The log shows how it went.")
-    return Done(_url(visit), notice=notice)
+    return Done(_url(_id(visit)), notice=notice)
 
 
 @act(ONE + "/deliveries/{number:int}/replay", who=Who.OPERATOR)
@@ -83,7 +158,7 @@ async def replay_one(visit: Visit) -> Answer:
     queued = await actions.replay_one(visit.tx, _id(visit), number, by=_by(visit))
     if isinstance(queued, Refusal):
         return _no(visit, queued)
-    return Done(_url(visit), notice=visit.words.gettext("It is delivered again."))
+    return Done(_url(_id(visit)), notice=visit.words.gettext("It is delivered again."))
 
 
 @act(ONE + "/replay", who=Who.OPERATOR)
@@ -99,12 +174,14 @@ async def replay_span(visit: Visit) -> Answer:
     if refused is not None:
         return _no(visit, refused)
     notice = visit.words.gettext("All since then is delivered again.")
-    return Done(_url(visit), notice=notice)
+    return Done(_url(_id(visit)), notice=notice)
 
 
 @page(ONE + "/secret", who=Who.OPERATOR_PROVEN)
 async def ask_rotation(visit: Visit) -> Answer:
-    return Page("ops/webhook_secret.html", {"e": await _known(visit), "secret": None})
+    return Page(
+        "ops/webhook_secret.html", {"e": await _known(visit), "secret": None, "first": False}
+    )
 
 
 @act(ONE + "/secret", who=Who.OPERATOR_PROVEN)
@@ -116,7 +193,35 @@ async def rotate(visit: Visit) -> Answer:
     )
     if isinstance(made, Refusal):
         raise Absent
-    return Page("ops/webhook_secret.html", {"e": made, "secret": secret})
+    return Page("ops/webhook_secret.html", {"e": made, "secret": secret, "first": False})
+
+
+def _form(
+    known: Endpoint | None,
+    form: Mapping[str, str],
+    wanted: Sequence[str],
+    errors: Mapping[str, str] | None = None,
+    *,
+    once: str = "",
+) -> Page:
+    """Of one that is there, or of a new one: then with the id that it will have, `once`."""
+    every, *filters = rules.filters()
+    values = {
+        "e": known,
+        "form": {name: form.get(name, "") for name in ("url", "description")},
+        "wanted": wanted,
+        "every": every,
+        "filters": filters,
+        "once": once,
+        "errors": errors or {},
+    }
+    return Page("ops/webhook_edit.html", values, 422 if errors else 200)
+
+
+def _wanted(visit: Visit) -> list[str]:
+    """What was ticked; with all of it nothing else needs to be said."""
+    ticked = [each for each in rules.filters() if visit.form.get(f"event:{each}")]
+    return [rules.ALL] if rules.ALL in ticked else ticked
 
 
 async def _endpoint(
@@ -136,7 +241,8 @@ async def _endpoint(
         "names": await named(visit.tx, [each for each in members if each is not None]),
         "outcome": outcome,
         "outcomes": _said(visit),
-        "next": found.next and f"{_url(visit)}?{urlencode({k: v for k, v in after.items() if v})}",
+        "next": found.next
+        and f"{_url(known.id)}?{urlencode({k: v for k, v in after.items() if v})}",
         "form": visit.form,
         "errors": errors or {},
     }
@@ -153,7 +259,9 @@ async def _known(visit: Visit) -> Endpoint:
 def _no(visit: Visit, refusal: Refusal) -> No:
     if refusal is Refusal.NO_SUCH_ENDPOINT:
         raise Absent
-    return visit.refused(refusal, 404 if refusal is Refusal.NO_SUCH_DELIVERY else 409, _url(visit))
+    return visit.refused(
+        refusal, 404 if refusal is Refusal.NO_SUCH_DELIVERY else 409, _url(_id(visit))
+    )
 
 
 def _said(visit: Visit) -> Mapping[Outcome, str]:
@@ -178,8 +286,8 @@ def _id(visit: Visit) -> EndpointId:
     return visit.id("endpoint", EndpointId)
 
 
-def _url(visit: Visit) -> str:
-    return f"/ops/webhooks/{_id(visit)}"
+def _url(endpoint: EndpointId) -> str:
+    return f"/ops/webhooks/{endpoint}"
 
 
 def _by(visit: Visit) -> By:

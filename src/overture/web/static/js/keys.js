@@ -21,6 +21,7 @@ addEventListener("keydown", (event) => {
   // Where a keyboard has no Latin letters, those that stand in the same places on one that has.
   const low = (key.length > 1 || key < "\x7f" ? key : event.code.replace(/^(Key|Digit)/, "").replace("Slash", event.shiftKey ? "?" : "/")).toLowerCase();
   if (low === "j" || low === "k") step(low === "j" ? 1 : -1);
+  else if (low === "enter" && target.matches("tr[data-row]")) target.querySelector("a")?.click();
   else if (low === "?") document.getElementById("keys")?.showPopover();
   else {
     const found = [...document.querySelectorAll(`[data-key="${CSS.escape(low)}"]`)].find(shown);
