@@ -4,11 +4,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO
+from weakref import WeakSet
 
 from overture import figures, tracing
 from overture.actions.conversations import Ask, KeyReused, act
 from overture.actions.export import export
-from overture.actions.lanes import Lanes, Traced, Turns
+from overture.actions.lanes import Lanes, Overloaded, Traced, Turns
 from overture.actions.payments import Dealing
 from overture.clock import Clock, real_now
 from overture.core.ids import MemberId
@@ -23,6 +24,8 @@ from overture.store.idempotency import Kept
 LANES = 2
 # Of ten connections of a process, so that pages are left some.
 EXPORTS_AT_ONCE, EXPORTS_WAITING = 2, 50
+# They lie on the disk until they were fetched, however slowly.
+EXPORTS_FETCHED = 20
 SEARCHES_AT_ONCE, SEARCHES_WAITING = 4, 100
 
 
@@ -56,7 +59,7 @@ class Shared:
     once it is started. `play` moves a test clock, and returns once all that falls due on the way is
     done. Without `payments` members choose and change plans at no charge. `pace` is how fast they may
     begin letters to strangers. What packs a member's data, or searches, takes its turn among `exports`
-    or `searches`."""
+    or `searches`; what is packed and being fetched is in `fetched`."""
 
     db: Database
     clock: Clock
@@ -67,6 +70,7 @@ class Shared:
     payments: Payments | None
     pace: Pace
     exports: Turns
+    fetched: WeakSet[IO[bytes]]
     searches: Turns
 
     def paced(self) -> Paced:
@@ -84,7 +88,11 @@ class Shared:
             return await export(tx, member, await self.clock.now(tx), self.book)
 
         async with self.exports.turn():
-            return await self.db.reading(pack)
+            if len(self.fetched) >= EXPORTS_FETCHED:
+                raise Overloaded
+            packed = await self.db.reading(pack)
+        self.fetched.add(packed)
+        return packed
 
     async def send_alone(self, ask: Ask) -> Answer | Kept | KeyReused:
         """The same as through `sends`, in a transaction of its own: what takes long, such as a message
@@ -130,6 +138,7 @@ def share(
         payments=payments,
         pace=pace or Pace(),
         exports=Turns(EXPORTS_AT_ONCE, waiting_max=EXPORTS_WAITING),
+        fetched=WeakSet(),
         searches=Turns(SEARCHES_AT_ONCE, waiting_max=SEARCHES_WAITING),
     )
 

@@ -361,3 +361,19 @@ async def test_many_who_take_their_data_along_leave_the_pages_their_connections(
         assert (await ada.get("/inbox")).status_code == 200
     assert {each.status_code for each in answers} == {200}
     assert under_way.most == context.EXPORTS_AT_ONCE
+
+
+async def test_what_is_fetched_slowly_is_on_the_disk_so_often_and_no_more(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def packs(*_: object) -> BytesIO:
+        return BytesIO(b"a zip")
+
+    monkeypatch.setattr(context, "export", packs)
+    ada = await place.member("ada")
+    assert ada.id
+    fetched = [await place.site.export(ada.id) for _ in range(context.EXPORTS_FETCHED)]
+
+    assert (await ada.get("/me/export")).status_code == 503
+    fetched.pop()
+    assert (await ada.get("/me/export")).content == b"a zip"

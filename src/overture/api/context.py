@@ -48,6 +48,7 @@ def make_context(
         payments=shared.payments,
         pace=shared.pace,
         exports=shared.exports,
+        fetched=shared.fetched,
         searches=shared.searches,
         callers=Lane(look_up),
         requests=RateLimit(requests_per_minute),

@@ -182,6 +182,7 @@ def make_site(
         payments=shared.payments,
         pace=shared.pace,
         exports=shared.exports,
+        fetched=shared.fetched,
         searches=shared.searches,
         sessions=Lane(look_up),
         public_url=public_url,
