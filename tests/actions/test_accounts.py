@@ -364,6 +364,16 @@ async def test_signing_up_does_the_same_work_whether_the_address_is_known_or_not
     assert statements == ["join", "join"]
 
 
+@pytest.mark.parametrize("name", ["Win at www.evil.com", "https://evil.test/x", "me@evil.com"])
+async def test_nobody_has_a_stranger_greeted_with_a_link(town, name):
+    refused = await signs_up(town, name=name)
+
+    assert isinstance(refused, Invalid)
+    assert [field for field, _ in refused.errors] == ["name"]
+    assert await post(town) == []
+    assert await signs_up(town, name="Dr. Ada K. Byron, Ph.D.") is None
+
+
 async def test_two_who_sign_up_with_one_address_at_once_make_one_account(town):
     await asyncio.gather(*(signs_up(town, name=f"Ada {place}") for place in range(4)))
 
