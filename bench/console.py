@@ -179,7 +179,8 @@ MORE = (
     """,
     f"""
     insert into suspicions (owner_id, kind, since, at, weight, evidence)
-    select {_UUID}, 'same_letter', now() - interval '1 day', now() - n * interval '1 minute', 20, '{{}}'
+    select {_UUID}, 'same_letter', now() - interval '1 day', now() - n * interval '1 minute', 20,
+        '{{"kind": "same_letter", "weight": 20}}'
     from generate_series(1, %(troubled)s::bigint) n
     """,
     f"""

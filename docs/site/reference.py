@@ -133,7 +133,7 @@ def _shapes(openapi: Json) -> Iterator[str]:
         if "enum" in schema:
             yield f"{_shape(schema)}.\n"
         else:
-            yield from _fields(schema, schemas)
+            yield from _fields(schema)
 
 
 # The command line -------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ def _events(openapi: Json) -> Iterator[str]:
         about = told.get("description") or told.get("summary") or ""
         yield f"{about}\n"
         content = told["requestBody"]["content"]["application/json"]["schema"]
-        yield from _fields(_data_of(content, schemas), schemas)
+        yield from _fields(_data_of(content, schemas))
 
 
 def _data_of(schema: Json, schemas: Mapping[str, Json]) -> Json:
@@ -211,10 +211,11 @@ def _resolved(schema: Json, schemas: Mapping[str, Json]) -> Json:
     return schema
 
 
-def _fields(schema: Json, schemas: Mapping[str, Json]) -> Iterator[str]:
+def _fields(schema: Json) -> Iterator[str]:
     yield "| field | type | what |\n|---|---|---|"
     for name, each in cast("Mapping[str, Json]", schema.get("properties", {})).items():
-        about = each.get("description") or _resolved(each, schemas).get("description", "")
+        # What has a name is described under it.
+        about = each.get("description", "")
         if "default" in each:
             about = f"{about} Default: `{json.dumps(each['default'])}`.".strip()
         yield f"| `{name}` | {_cell(_shape(each) or '`string`')} | {_cell(about)} |"
