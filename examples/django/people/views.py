@@ -91,7 +91,7 @@ document.getElementById("over")?.submit();
 addEventListener("message", ({ origin, data }) => {
   const badge = document.getElementById("unread");
   if (!badge || origin !== badge.dataset.overture || data.source !== "overture") return;
-  if (data.type === "unread") badge.textContent = data.count;
+  if (data.type === "unread") badge.textContent = data.count || "";
 });
 """
 
