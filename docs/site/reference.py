@@ -55,9 +55,10 @@ def _operation(method: str, path: str, each: Json) -> Iterator[str]:
         yield f"{each['description']}\n"
     given = [p for p in each.get("parameters", ()) if "name" in p]
     if given:
-        yield "| parameter | in | what |\n|---|---|---|"
+        yield "| parameter | in | type | what |\n|---|---|---|---|"
         for p in given:
-            yield f"| `{p['name']}` | {p['in']} | {_cell(p.get('description', ''))} |"
+            kind, about = _cell(_shape(p.get("schema", {}))), _cell(p.get("description", ""))
+            yield f"| `{p['name']}` | {p['in']} | {kind} | {about} |"
         yield ""
     body = each.get("requestBody", {}).get("content", {})
     for media, content in body.items():

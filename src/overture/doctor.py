@@ -24,7 +24,7 @@ import msgspec
 import psycopg
 from yarl import URL
 
-from overture import app, mirror, tracing
+from overture import app, mirror, sim, tracing
 from overture.clock import real_now
 from overture.core.findings import Finding, Grade, fault, ok, warning, worst
 from overture.core.replies import addresses
@@ -104,6 +104,7 @@ async def _within(name: str, check: Awaitable[Sequence[Finding]]) -> Sequence[Fi
 async def _versions(settings: Settings) -> list[Finding]:
     found = [ok("versions", f"Overture {version('overture')}, Python {platform.python_version()}.")]
     extras = {
+        "lab": (sim.is_installed(), False),
         "push": (encryption.is_installed(), False),
         "stripe": (stripe.is_installed(), settings.stripe_webhook_secret is not None),
         "otel": (tracing.is_installed(), settings.otlp_endpoint is not None),

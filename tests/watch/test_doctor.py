@@ -63,6 +63,7 @@ def test_a_sound_installation_has_no_fault_and_the_exit_status_says_so():
     told = json.loads(looked.stdout)
     found = [Finding(**each) for each in told["findings"]]
     assert told["grade"] == "warning"
+    assert "Extras: lab, push, stripe, otel." in says(found, "versions")
     assert {"durability", "schema", "ledger", "audit", "outbox", "jobs", "clocks", "role"} & {
         each.about for each in found if each.grade == Grade.OK
     } == {"durability", "schema", "ledger", "audit", "outbox", "jobs", "clocks"}
