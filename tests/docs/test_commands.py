@@ -113,7 +113,7 @@ async def test_the_commands_of_the_pages_for_operators_run(tmp_path: Path, datab
             port=port,
             before=f"{OVERTURE}ada={ada}\nreport={report}\n"
             "overture policy show seed > my-policy.toml\n",
-            timeout=240,
+            timeout=600,
         )
 
     all_of_it = printed(told)
@@ -165,7 +165,7 @@ overture token list --data {folder}/moment""",
             ),
             port=0,
             before=f"{OVERTURE}overture serve\noverture token create --operator --label sooner\n",
-            timeout=240,
+            timeout=600,
         )
 
     assert "later" not in printed(told[-1:]).partition("Restored")[2]

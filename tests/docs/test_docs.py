@@ -75,6 +75,15 @@ def named(page: str) -> list[Block]:
 # What is run ------------------------------------------------------------------------------------
 
 
+def test_every_commit_begins_with_the_tour_and_the_tour_with_installing():
+    commands = [line for line in (ROOT / ".ci/run").read_text().splitlines() if "make " in line]
+    installing, *_ = (each for each in named("docs/tutorial.md") if each.kind == "sh")
+
+    assert next(line for line in commands if not line.startswith("#")).startswith("make tour")
+    assert "make setup" in installing.text
+    assert not [each for each in named("docs/tutorial.md") if each.why]
+
+
 def test_what_is_compared_with_the_tutorial_can_differ():
     assert fits("a backup of 12 bytes\n", "a backup of … bytes\n")
     assert not fits("a backup of 12 kB\n", "a backup of … bytes\n")
