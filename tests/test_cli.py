@@ -165,6 +165,15 @@ def test_a_token_opens_the_api_until_it_is_revoked(database_url):
     assert unknown.stderr == "overture: There is no member with the handle nobody.\n"
 
 
+def test_a_token_for_a_handle_that_is_empty_is_nobodys(database_url):
+    # As where a script's variable was never set: it must not come to be an operator's.
+    called = command("token", "create", "--as", "", "--database-url", database_url)
+
+    assert called.returncode == 1
+    assert called.stderr == "overture: There is no member with the handle .\n"
+    assert called.stdout == ""
+
+
 def test_the_operators_token_of_the_environment_opens_the_api(database_url):
     on_it = ("--database-url", database_url)
     with serving(*on_it) as server:

@@ -58,7 +58,7 @@ def token_create(
     secret = ids.new_token(operator=operator)
 
     async def issue(tx: "Tx", now: "datetime") -> "TokenRow":
-        holder = await member_of(tx, handle, now) if handle else None
+        holder = None if handle is None else await member_of(tx, handle, now)
         issued = await tokens.issue(
             tx,
             secret,
