@@ -219,7 +219,8 @@ def test_data_in_real_time_take_no_test_clock(database_url):
 def test_it_starts_soon_and_stays_small(data):
     with serving("--data", data) as server:
         # Of the processor, which others may have meanwhile; `make bench ARGS=start` looks at a clock.
-        assert processor_seconds(server.process.pid) < 2
+        # It takes 1.3; four others at work beside it on two cores make it 1.8.
+        assert processor_seconds(server.process.pid) < 3
         assert memory(server.process.pid) < 150_000_000
 
 
