@@ -46,7 +46,7 @@ async def telling(
     is_ready: Callable[[], bool] = lambda: True,
 ) -> AsyncGenerator[None]:
     """Answers on the listener meanwhile."""
-    # Imported late, as in `serve`.
+    # Imported late: what tells nothing does without it.
     import uvicorn  # noqa: PLC0415
 
     class Server(uvicorn.Server):

@@ -59,7 +59,7 @@ def test_only_what_was_otherwise_before_counts_as_changed() -> None:
 
 
 def test_the_library_is_not_imported_before_the_first_event() -> None:
-    start = "import sys, overture.cli, overture.serve, overture.worker, overture.api.app"
+    start = "import sys, overture.cli, overture.serve.process, overture.worker"
     done = subprocess.run(
         [sys.executable, "-c", f"{start}; sys.exit('stripe' in sys.modules)"], check=False
     )

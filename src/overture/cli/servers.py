@@ -22,7 +22,7 @@ def serve(settings: Settings) -> None:
     operator's token.
     """
     _end_on_signals()
-    from overture.serve import serve
+    from overture.serve.server import serve
 
     serve(settings)
 
@@ -43,7 +43,7 @@ def worker(settings: Settings) -> None:
     from contextlib import nullcontext
 
     from overture.logs import log_to_stderr
-    from overture.serve import metrics_listener_of
+    from overture.serve.sockets import metrics_listener_of
     from overture.worker import work
 
     log_to_stderr(settings.log_level, settings.log_format)
@@ -83,7 +83,7 @@ def mail_in(
     status tells, as sysexits has it. `overture serve --replies-listen HOST:PORT` listens by itself.
     """
     from overture.logs import log_to_stderr
-    from overture.serve import listening
+    from overture.serve.sockets import listening
 
     log_to_stderr(settings.log_level, settings.log_format)
     if (listen is not None) + pipe + (maildir is not None) != 1:

@@ -20,7 +20,8 @@ from overture.demo.cast import CAST
 from overture.demo.year import Progress, play
 from overture.linkedin import importing
 from overture.linkedin.archive import ArchiveRefused
-from overture.serve import listening, one_line, serve
+from overture.serve.server import one_line, serve
+from overture.serve.sockets import listening
 from overture.settings import Settings
 from overture.store import embedded, migrate
 from overture.store.db import Tx
