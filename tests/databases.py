@@ -19,6 +19,7 @@ import psycopg
 from psycopg import conninfo, sql
 
 from overture.store import embedded
+from overture.store.embedded import making
 from overture.store.migrate import migrate
 
 
@@ -263,7 +264,7 @@ def databases() -> Generator[Databases]:
 def server_to_throw_away(data: Path) -> Generator[embedded.Embedded]:
     """An embedded server whose data nobody needs afterwards, so that it stops at once."""
     # Each database that is dropped is looked for in all of the buffers.
-    embedded.SHARED_BUFFERS_MAX = 64 * 2**20
+    making.SHARED_BUFFERS_MAX = 64 * 2**20
     server = embedded.start(data)
     try:
         yield server

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from overture.store import embedded
+from overture.store.embedded import engine
 from tests.databases import server_to_throw_away, temporary_folder
 
 T = TypeVar("T")
@@ -310,7 +311,7 @@ def test_a_folder_that_cannot_be_written_is_refused(new_data: Path):
 def test_a_server_that_lives_but_cannot_be_reached_is_not_joined_by_a_second_one(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(embedded, "_SILENT_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(engine, "_SILENT_SECONDS_MAX", 0.2)
     with server_to_throw_away(data):
         (data / "postgres" / ".s.PGSQL.5432").unlink()
 
