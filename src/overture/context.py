@@ -43,7 +43,7 @@ class Payments:
 
     `receive` takes the body and the signature of an event and says what became of it; it raises Forged,
     NotUnderstood and Unavailable. The addresses are where members go to pay, and to change what they
-    pay for; see `web.premium` for the placeholders in them.
+    pay for; see `web.plans` for the placeholders in them.
     """
 
     provider: str

@@ -19,7 +19,8 @@ from overture.core.ids import MemberId
 from overture.core.refusals import Refusal
 from overture.store import installation
 from overture.store.accounts import Viewer
-from overture.web.premium import patches_for_credits, safe
+from overture.web.premium import patches_for_credits
+from overture.web.statement_file import safe
 from tests.web.conftest import Browser, Place, text_of
 
 

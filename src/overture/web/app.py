@@ -45,9 +45,11 @@ from overture.web import (
     network,
     passkeys,
     photos,
+    plans,
     premium,
     security,
     settings,
+    statement_file,
     two_steps,
 )
 from overture.web.context import Site
@@ -91,9 +93,11 @@ MODULES: tuple[ModuleType, ...] = (
     network,
     passkeys,
     photos,
+    plans,
     premium,
     security,
     settings,
+    statement_file,
     two_steps,
     console,
     *console.MODULES,
