@@ -45,13 +45,13 @@ async def test_what_waits_is_counted_with_a_way_to_it_and_so_is_what_went_on(
         assert each in said
     for url in ("/ops/reports", "/ops/reports/suspicions", "/ops/jobs", "/ops/webhooks"):
         assert f'<a href="{url}" data-live data-row>' in page.text
-    assert "Within a day New members 3 Letters to strangers 1" in said
+    assert "In the last 24 hours New members 3 Letters to strangers 1" in said
     assert "Ledger sound verified on" in said
     assert "Audit log 2 things were wrong" in said
 
     # Of more than can be counted each time the newest are, and the page says since when.
     monkeypatch.setattr(console, "HAPPENED_MAX", 1)
-    assert "Within a day" not in text_of(await otto.get("/ops/overview"))
+    assert "In the last 24 hours" not in text_of(await otto.get("/ops/overview"))
     monkeypatch.undo()
     await place.days_pass(2)
     assert "Letters to strangers 0" in text_of(await otto.get("/ops/overview"))
