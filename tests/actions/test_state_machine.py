@@ -18,7 +18,7 @@ from tests.machine import Life
 from tests.worlds import Memory, Stored, World
 
 # `make soak` plays 10,000.
-RUNS = int(os.environ.get("OVERTURE_MACHINE_RUNS", "80"))
+RUNS = int(os.environ.get("OVERTURE_MACHINE_RUNS", "50"))
 
 
 class StoredLife(Life):

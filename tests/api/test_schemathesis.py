@@ -16,7 +16,7 @@ from tests.api.server import served
 from tests.running import PATIENCE
 
 # `make soak` makes 200 of each. One call also follows what another one gave, by inferred links.
-EXAMPLES = int(os.environ.get("OVERTURE_SCHEMATHESIS_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("OVERTURE_SCHEMATHESIS_EXAMPLES", "8"))
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 # A schema cannot say which texts are cursors that a list gave out; the lists' own tests try others.

@@ -19,6 +19,7 @@ def commits_that_do_not_wait(ground: Ground) -> Row:
     with made_unsafe(ground) as unsafe:
         return _must_find(
             "commits that do not wait for the disk",
+            "lost",
             lambda: kills(unsafe, ["postgres"] * 2, accept_unsafe_database="true"),
         )
 
@@ -26,35 +27,41 @@ def commits_that_do_not_wait(ground: Ground) -> Row:
 def answers_before_commits(ground: Ground) -> Row:
     what = ["server", "postgres", "server"]
     return _must_find(
-        "an answer before the commit", lambda: kills(ground, what, mutant="answer_first")
+        "an answer before the commit", "lost", lambda: kills(ground, what, mutant="answer_first")
     )
 
 
 def charges_apart(ground: Ground) -> Row:
     return _must_find(
         "charge and message in two transactions",
+        "unbalanced",
         lambda: kills(ground, ["server"] * 3, mutant="charge_apart"),
     )
 
 
 def keys_forgotten(ground: Ground) -> Row:
     """Clients that were not answered write again what is there already."""
-    row = kills(ground, ["server"], mutant="keys_forgotten")
-    return _must_find(row, "repeats that are further requests")
+    return _must_find(
+        "repeats that are further requests",
+        "doubled",
+        lambda: kills(ground, ["server"], mutant="keys_forgotten"),
+    )
 
 
 def nobody_waits_for_the_standby(ground: Ground) -> Row:
     """What the primary alone had is lost with it."""
     return _must_find(
-        "a standby that nobody waits for", lambda: failovers(ground, synchronous=False)
+        "a standby that nobody waits for",
+        "lost",
+        lambda: failovers(ground, synchronous=False),
     )
 
 
-def _must_find(mistake: str, campaign: Callable[[], Row]) -> Row:
-    """The first campaign that finds something, or the last."""
+def _must_find(mistake: str, harm: str, campaign: Callable[[], Row]) -> Row:
+    """The first campaign that finds this kind of harm, or the last."""
     for _ in range(CAMPAIGNS_MAX):
         row = campaign()
-        if row.found.lost or row.found.unbalanced:
+        if getattr(row.found, harm):
             break
     return replace(row, name=f"must be found: {mistake}", teeth=True)
 

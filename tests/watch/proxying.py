@@ -56,20 +56,23 @@ def proxied(
         async with server:
             with suppress(asyncio.CancelledError):
                 await server.serve_forever()
-        # Who is still being answered is let go of here, or their connections would outlive the loop.
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for each in left:
-            each.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        # Who is still being answered is let go of here, or their connections would outlive the loop;
+        # and who came at the last moment, of whom it hears only meanwhile.
+        while left := asyncio.all_tasks() - {asyncio.current_task()}:
+            for each in left:
+                each.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     running = loop.create_task(serve())
     thread = threading.Thread(target=lambda: loop.run_until_complete(running))
     thread.start()
     started.wait()
-    yield address[0]
-    loop.call_soon_threadsafe(running.cancel)
-    thread.join()
-    loop.close()
+    try:
+        yield address[0]
+    finally:
+        loop.call_soon_threadsafe(running.cancel)
+        thread.join()
+        loop.close()
 
 
 @asynccontextmanager
