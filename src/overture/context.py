@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from overture import figures, tracing
 from overture.actions.conversations import Ask, KeyReused, act
@@ -24,8 +24,8 @@ from overture.store.idempotency import Kept
 LANES = 2
 # Of ten connections of a process, so that pages are left some.
 EXPORTS_AT_ONCE, EXPORTS_WAITING = 2, 50
-# They lie on the disk until they were fetched, however slowly.
-EXPORTS_FETCHED = 20
+# They lie on the disk until they were fetched, however slowly: so many of all members', and of one.
+EXPORTS_FETCHED, EXPORTS_FETCHED_BY_ONE = 20, 2
 SEARCHES_AT_ONCE, SEARCHES_WAITING = 4, 100
 
 
@@ -70,7 +70,7 @@ class Shared:
     payments: Payments | None
     pace: Pace
     exports: Turns
-    fetched: WeakSet[IO[bytes]]
+    fetched: WeakKeyDictionary[IO[bytes], MemberId]
     searches: Turns
 
     def paced(self) -> Paced:
@@ -88,10 +88,11 @@ class Shared:
             return await export(tx, member, await self.clock.now(tx), self.book)
 
         async with self.exports.turn():
-            if len(self.fetched) >= EXPORTS_FETCHED:
+            by_member = list(self.fetched.values()).count(member)
+            if len(self.fetched) >= EXPORTS_FETCHED or by_member >= EXPORTS_FETCHED_BY_ONE:
                 raise Overloaded
             packed = await self.db.reading(pack)
-        self.fetched.add(packed)
+        self.fetched[packed] = member
         return packed
 
     async def send_alone(self, ask: Ask) -> Answer | Kept | KeyReused:
@@ -138,7 +139,7 @@ def share(
         payments=payments,
         pace=pace or Pace(),
         exports=Turns(EXPORTS_AT_ONCE, waiting_max=EXPORTS_WAITING),
-        fetched=WeakSet(),
+        fetched=WeakKeyDictionary(),
         searches=Turns(SEARCHES_AT_ONCE, waiting_max=SEARCHES_WAITING),
     )
 

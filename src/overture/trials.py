@@ -187,7 +187,7 @@ def _of_history(
     try:
         return lab.of_history(recorded, own, books, until), len(recorded.letters)
     except PolicyProblem as problem:
-        return Sentence(str(problem))
+        return problem.mistakes[0].sentence
 
 
 def _fitted(url: str, own: PolicyBook, until: datetime) -> "tuple[Knobs, int] | Sentence":

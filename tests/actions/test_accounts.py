@@ -372,6 +372,7 @@ async def test_nobody_has_a_stranger_greeted_with_a_link(town, name):
     assert [field for field, _ in refused.errors] == ["name"]
     assert await post(town) == []
     assert await signs_up(town, name="Dr. Ada K. Byron, Ph.D.") is None
+    assert await signs_up(town, name="Asha M.Com", email="asha@example.org") is None
 
 
 async def test_two_who_sign_up_with_one_address_at_once_make_one_account(town):

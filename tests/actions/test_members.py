@@ -201,6 +201,16 @@ async def test_open_profile_shows_only_with_premium(town):
     assert [(p.premium, p.open_profile) for p in shown if p] == [(False, False), (True, True)]
 
 
+async def test_a_new_name_leads_nowhere_and_initials_are_no_address(town):
+    ada = await town.member("ada")
+
+    for name in ("Win at evil.com", "bit.ly/x", "me@evil.com", "https://evil.test"):
+        refused = await changes(town, ada, name=name)
+        assert isinstance(refused, Invalid)
+    for name in ("J.Co Li, B.Com", "will.i.am", "Dr. Ada M.Sc"):
+        assert not isinstance(await changes(town, ada, name=name), Invalid | Refusal)
+
+
 async def test_a_closed_member_is_absent(town):
     ada, bob = await town.member("ada"), await town.member("bob")
     assert await sees(town, bob, ada) is not None

@@ -49,6 +49,11 @@ async def test_what_waits_is_counted_with_a_way_to_it_and_so_is_what_went_on(
     assert "Ledger sound verified on" in said
     assert "Audit log 2 things were wrong" in said
 
+    # What is switched off on purpose is in no trouble.
+    off = "update webhook_endpoints set disabled_at = now() where id = %s"
+    await place.town.do(lambda tx: tx.execute(off, (endpoint,)))
+    assert "Endpoints in trouble none" in text_of(await otto.get("/ops/overview"))
+
     # Of more than can be counted each time the newest are, and the page says since when.
     monkeypatch.setattr(console, "HAPPENED_MAX", 1)
     assert "In the last 24 hours" not in text_of(await otto.get("/ops/overview"))

@@ -18,7 +18,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from overture.actions import members, passwords
 from overture.actions.fields import Fields, Invalid, time_zone
-from overture.actions.links import places
+from overture.actions.links import own_name
 from overture.actions.members import EMAIL_CHARS_MAX, NewMember
 from overture.core import accounts as rules
 from overture.core import text
@@ -153,7 +153,7 @@ async def sign_up(
     None, too, either way. The new member signs in with the password.
     """
     fields = Fields()
-    name = fields.take("name", _own_name(new.name))
+    name = fields.take("name", own_name(new.name))
     email = fields.take("email", address(new.email))
     zone = fields.take("time_zone", time_zone(new.time_zone))
     if (bad := await _bad_password(new.password, name=new.name, email=new.email)) is not None:
@@ -690,15 +690,6 @@ def address(raw: str) -> str | BadText:
         return validate_email(line, check_deliverability=False, allow_smtputf8=False).normalized
     except EmailNotValidError:
         return BadText("This is no e-mail address.")
-
-
-def _own_name(raw: str) -> str | BadText:
-    """What somebody calls themselves. A mail greets with it, at an address that need not be theirs: it
-    must not lead anywhere."""
-    name = text.line(raw, text.NAME_CHARS_MAX, required=True)
-    if not isinstance(name, BadText) and places(name):
-        return BadText("A name has no address of a site or a mailbox in it.")
-    return name
 
 
 def _some_address(raw: str) -> str | BadText:

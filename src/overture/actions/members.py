@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from overture.actions.fields import Fields, Invalid, time_zone
+from overture.actions.links import own_name
 from overture.core import text
 from overture.core.ids import MemberId
 from overture.core.notifying import CHOICES, Kind
@@ -247,9 +248,9 @@ def _changed(before: Member, changes: ProfileChanges, fields: Fields) -> Member:
     # A handle that stays needs no second look: it may be older than the rule for new ones.
     if changes.handle is not None and changes.handle != before.handle:
         after = replace(after, handle=fields.take("handle", _handle(changes.handle)))
-    if changes.name is not None:
-        name = text.line(changes.name, text.NAME_CHARS_MAX, required=True)
-        after = replace(after, name=fields.take("name", name))
+    # So is a name.
+    if changes.name is not None and changes.name != before.name:
+        after = replace(after, name=fields.take("name", own_name(changes.name)))
     if changes.headline is not None:
         headline = text.line(changes.headline, text.HEADLINE_CHARS_MAX)
         after = replace(after, headline=fields.take("headline", headline))

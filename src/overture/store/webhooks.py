@@ -231,7 +231,8 @@ _NEWEST = f"""
 _ENABLED = f"select {_COLUMNS} from webhook_endpoints where disabled_at is null order by id"
 _ENABLED_AND_STAYING = f"{_ENABLED} for key share"
 _IN_TROUBLE = """
-    select count(*) from webhook_endpoints where failing_since is not null or disabled_why is not null
+    select count(*) from webhook_endpoints
+    where (failing_since is not null and disabled_at is null) or disabled_why is not null
 """
 _FARED_WELL = """
     update webhook_endpoints

@@ -382,7 +382,7 @@ async def _take_form(handler: Handler, visit: Visit) -> None:
     form: FormData = await reading.form(
         max_files=handler.files_max,
         max_fields=FIELDS_BESIDE_FILES_MAX if handler.files_max else FIELDS_MAX,
-        max_part_size=min(most, FORM_BYTES_MAX),
+        max_part_size=min(most, FORM_BYTES_MAX) if handler.files_max else most,
     )
     request._form = form  # pyright: ignore[reportPrivateUsage]  read by `request.form()` again
     visit.form = {name: value for name, value in form.multi_items() if isinstance(value, str)}

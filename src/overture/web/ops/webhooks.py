@@ -18,7 +18,7 @@ from overture.store import webhooks as store
 from overture.store.webhooks import Endpoint, Outcome
 from overture.web.ops.people import UUID, named
 from overture.web.ops.sections import Section, actor
-from overture.web.visit import ANEW, Absent, Answer, Done, Go, No, Page, Visit, Who, act, page
+from overture.web.visit import ANEW, Absent, Answer, Done, No, Page, Visit, Who, act, page
 
 SECTION = Section("webhooks", icon="webhook", label=Sentence("Webhooks"))
 
@@ -52,10 +52,12 @@ async def ask_new(visit: Visit) -> Answer:
 @act("/ops/webhooks/add", who=Who.OPERATOR_PROVEN)
 async def add(visit: Visit) -> Answer:
     """Its secret stands in the answer, and nowhere again; sent twice, the form adds one."""
+    _ = visit.words.gettext
     form, once, secret = visit.form, visit.form.get("once", ""), rules.secret_text(ids.new_key())
     new = EndpointId(once if UUID.fullmatch(once) else ids.new())
     if await store.one(visit.tx, new) is not None:
-        return Go(_url(new))
+        notice = _("It was added before. Who did not see its secret gives it a new one.")
+        return Done(_url(new), notice=notice)
     made = await actions.create(
         visit.tx,
         new,
