@@ -10,7 +10,7 @@ from zipfile import ZipFile
 import httpx
 import pytest
 
-from overture import context
+from overture import context, ids
 from overture.actions import closing, members, network
 from overture.actions.inbox import read, thread
 from overture.core import seals
@@ -355,6 +355,7 @@ async def test_many_who_take_their_data_along_leave_the_pages_their_connections(
 ) -> None:
     under_way = Crowd(context.EXPORTS_AT_ONCE, lambda: BytesIO(b"a zip"))
     monkeypatch.setattr(context, "export", under_way)
+    monkeypatch.setattr(context, "EXPORTS_FETCHED_BY_ONE", 20)
     ada = await place.member("ada")
 
     async with under_way.asked(lambda: ada.get("/me/export"), times=20) as answers:
@@ -372,8 +373,14 @@ async def test_what_is_fetched_slowly_is_on_the_disk_so_often_and_no_more(
     monkeypatch.setattr(context, "export", packs)
     ada = await place.member("ada")
     assert ada.id
-    fetched = [await place.site.export(ada.id) for _ in range(context.EXPORTS_FETCHED)]
+    by_ada = [await place.site.export(ada.id) for _ in range(context.EXPORTS_FETCHED_BY_ONE)]
 
     assert (await ada.get("/me/export")).status_code == 503
-    fetched.pop()
+    by_ada.pop()
+    assert (await ada.get("/me/export")).content == b"a zip"
+
+    free = context.EXPORTS_FETCHED - len(by_ada)
+    others = [await place.site.export(MemberId(ids.new())) for _ in range(free)]
+    assert (await ada.get("/me/export")).status_code == 503
+    others.pop()
     assert (await ada.get("/me/export")).content == b"a zip"
