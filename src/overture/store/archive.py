@@ -26,6 +26,7 @@ from psycopg import sql
 
 from overture.store import embedded
 from overture.store.backup import BackupProblem
+from overture.store.durability import sync
 from overture.store.embedded import DatabaseFailed, DataInUse, Embedded
 
 # A piece of the log is closed after so long, also where little was written: what can be lost at most.
@@ -100,7 +101,7 @@ def base(server: Embedded, keep: int | None = None) -> Base:
         # Rounded up: the copy is whole by then in any case.
         at = _now(server) + timedelta(seconds=1)
         made = unfinished.rename(folder / "base" / f"{at:{_STAMP}}")
-        _sync(folder / "base")
+        sync(folder / "base")
     except OSError as problem:
         raise BackupProblem(
             f"{folder} cannot be written: {(problem.strerror or 'no reason given').lower()}."
@@ -303,11 +304,3 @@ def _run(name: str, *arguments: str, failing: str) -> None:
     if ran.returncode:
         said = ran.stderr.decode(errors="replace").splitlines()
         raise BackupProblem(f"{failing}: {said[-1] if said else 'it said nothing'}")
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -21,6 +21,7 @@ from psycopg import Connection, conninfo
 from psycopg.rows import TupleRow
 
 from overture.store import embedded, migrate
+from overture.store.durability import sync
 
 # Bytes done, and in all: of tables on the way out, of the file on the way back.
 Progress = Callable[[int, int], None]
@@ -58,9 +59,9 @@ def backup(
         raise BackupProblem(f"{target} cannot be written: {error.strerror}.") from None
     try:
         _dump(url, unfinished, progress)
-        _sync(unfinished)
+        sync(unfinished)
         _ = unfinished.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -149,14 +150,6 @@ def _table_sizes(url: str) -> dict[str, int]:
             """
         )
         return dict(rows)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # --- And back -----------------------------------------------------------------------------------

@@ -1,6 +1,9 @@
-"""Whether a database keeps what it says it keeps."""
+"""Whether what is written stays: in a database, as it is set up, and on the disk."""
 
 from __future__ import annotations
+
+import os
+from pathlib import Path
 
 import psycopg
 
@@ -35,3 +38,12 @@ def check_version(url: str) -> str | None:
         f"The database is PostgreSQL {version // 10_000}; Overture needs {_MAJOR_VERSION_MIN} "
         + "or newer."
     )
+
+
+def sync(path: Path) -> None:
+    """Returns once a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -24,9 +24,10 @@ import subprocess
 from pathlib import Path
 from typing import Self, final
 
+from overture.store.durability import sync
 from overture.store.embedded.account import account_of
 from overture.store.embedded.engine import DATABASE, ROLE, bring_up, shut_down
-from overture.store.embedded.folder import change, claim, open_lock, sync_folder, try_lock
+from overture.store.embedded.folder import change, claim, open_lock, try_lock
 from overture.store.embedded.problems import (
     DatabaseFailed,
     DataInUse,
@@ -123,7 +124,7 @@ def adopt(data: Path, copy: Path, settings: str) -> None:
         (new / "recovery.signal").touch(mode=0o600)
         os.sync()
         _ = new.rename(pgdata)
-        sync_folder(data)
+        sync(data)
 
 
 def discard(data: Path) -> None:

@@ -7,8 +7,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from overture.store.durability import sync
 from overture.store.embedded.account import Account, as_seen_from_inside, environment
-from overture.store.embedded.folder import sync_folder
 from overture.store.embedded.log import log_file, tail
 from overture.store.embedded.problems import DatabaseFailed
 
@@ -54,7 +54,7 @@ def make_database(data: Path, programs: Path, account: Account, engine: int) -> 
             + tail(data / "postgres.log", log_start)
         )
     _ = new.rename(data / "postgres")
-    sync_folder(data)
+    sync(data)
 
 
 def _initial_settings() -> dict[str, str]:
