@@ -9,8 +9,8 @@ import asyncio
 import logging
 import platform
 import socket
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, MutableMapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, MutableMapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from overture import figures
 from overture.app import Installation
-from overture.protocol import protocol_with
+from overture.protocol import Server, http_only, protocol_with
 from overture.store.db import Tx, Unavailable
 from overture.store.metrics import State, state
 from overture.store.migrate import migrations
@@ -46,30 +46,8 @@ async def telling(
     is_ready: Callable[[], bool] = lambda: True,
 ) -> AsyncGenerator[None]:
     """Answers on the listener meanwhile."""
-    # Imported late: what tells nothing does without it.
-    import uvicorn  # noqa: PLC0415
-
-    class Server(uvicorn.Server):
-        """Leaves the signals to the process that it is in."""
-
-        @contextmanager
-        def capture_signals(self) -> Generator[None]:
-            yield
-
-    server = Server(
-        uvicorn.Config(
-            _Teller(installation, is_ready),
-            interface="asgi3",
-            http=protocol_with(_CONNECTIONS_MAX),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=1,
-        )
-    )
+    teller, protocol = _Teller(installation, is_ready), protocol_with(_CONNECTIONS_MAX)
+    server = Server(http_only(teller, protocol, timeout_graceful_shutdown=1))
     serving = asyncio.create_task(server.serve([listener]))
     try:
         yield

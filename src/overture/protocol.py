@@ -12,10 +12,12 @@ they ask, their refusals must not take the time of those who are served.
 
 import re
 from asyncio import AbstractEventLoop, TimerHandle, Transport
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import uvicorn
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -70,6 +72,32 @@ def protocol_with(connections_max: int, room: Callable[[], int] = _any_number) -
     # Those that have nothing to do, the longest so first.
     idle: dict[Protocol, None] = {}
     return partial(Protocol, connections_max=connections_max, idle=idle, room=room, door=_Door())
+
+
+def http_only(application: Any, protocol: Any, **more: Any) -> uvicorn.Config:
+    """Has uvicorn do HTTP by this protocol and nothing else: whom a proxy names, what is logged and
+    what the server says of itself are ours."""
+    return uvicorn.Config(
+        application,
+        interface="asgi3",
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        **more,
+    )
+
+
+class Server(uvicorn.Server):
+    """Leaves the signals to the process that it is in: uvicorn would raise them again after its end."""
+
+    @override
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
 
 
 class Protocol(HttpToolsProtocol):

@@ -56,7 +56,7 @@ from overture.mail.incoming import markup as mail_markup
 from overture.mail.incoming import words as own_words
 from overture.mail.incoming.reading import Mail, read
 from overture.payments import stripe
-from overture.protocol import protocol_with
+from overture.protocol import http_only, protocol_with
 from overture.store import pages
 from overture.store.pages import BadCursor
 from overture.web import prose
@@ -267,17 +267,8 @@ class _Wire(asyncio.Transport):
 
 @cache
 def _served() -> tuple[asyncio.AbstractEventLoop, Config]:
-    config = Config(
-        front(_form_reader, Surface(hosts=("overture.example",))),
-        interface="asgi3",
-        http=protocol_with(10),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-    )
+    application = front(_form_reader, Surface(hosts=("overture.example",)))
+    config = http_only(application, protocol_with(10))
     config.load()
     return asyncio.new_event_loop(), config
 

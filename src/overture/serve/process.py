@@ -4,8 +4,8 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from overture.jobs.runner import Runner
 from overture.mail.incoming.listener import listening as receiving
 from overture.mailroom import intake_of
 from overture.payments.door import open_door
-from overture.protocol import protocol_with
+from overture.protocol import Server, http_only, protocol_with
 from overture.push import encryption
 from overture.serve.orders import Orders
 from overture.serve.signals import on_signals
@@ -147,8 +147,8 @@ def _push(orders: Orders, installation: Installation) -> Push | None:
 # --- The server ---------------------------------------------------------------------------------
 
 
-class _Server(uvicorn.Server):
-    """Leaves the signals to us: uvicorn would raise them again after its end."""
+class _Server(Server):
+    """Tells when it has begun."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -159,11 +159,6 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.has_begun.set()
 
-    @override
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
 
 def _server(orders: Orders, faces: _Faces, under_way: UnderWay) -> _Server:
     def room() -> int:
@@ -171,16 +166,9 @@ def _server(orders: Orders, faces: _Faces, under_way: UnderWay) -> _Server:
 
     application = app.faces(api_app(faces.api), web_app(faces.web))
     return _Server(
-        uvicorn.Config(
+        http_only(
             front(application, orders.surface, under_way),
-            interface="asgi3",
-            http=protocol_with(orders.connections_max, room),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
+            protocol_with(orders.connections_max, room),
             backlog=BACKLOG,
             # Longer than proxies keep an idle connection, so that it is they who close it.
             timeout_keep_alive=75,
