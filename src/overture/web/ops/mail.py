@@ -6,20 +6,17 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from overture import ids
-from overture.actions import mailings
 from overture.actions.mailings import Addresses
 from overture.core import text
 from overture.core.ids import MemberId
-from overture.core.refusals import Refusal
 from overture.core.text import Sentence
 from overture.store import jobs, mail_counts, mailboxes
 from overture.store.mail_counts import Came, Count
 from overture.store.mailboxes import Failing
 from overture.web.ops.jobs import queue_of
-from overture.web.ops.people import Named, masked, named
-from overture.web.ops.sections import Section, actor
-from overture.web.visit import ANEW, Absent, Answer, Page, Visit, Who, act, page
+from overture.web.ops.people import Named, addresses, masked, named
+from overture.web.ops.sections import Section
+from overture.web.visit import ANEW, Answer, Page, Visit, Who, act, page
 
 SECTION = Section("mail", icon="mail", label=Sentence("Mail"))
 
@@ -45,21 +42,10 @@ async def mail(visit: Visit) -> Answer:
 async def show_address(visit: Visit) -> Answer:
     """In whole, for a reason: it stands in the answer alone."""
     member = visit.id("member", MemberId)
-    shown = await mailings.show_address(
-        visit.tx,
-        member,
-        reason=visit.form.get("reason", ""),
-        actor=actor(visit),
-        audit_id=ids.new(),
-        now=visit.now,
-    )
-    match shown:
-        case Addresses():
-            return await _mail(visit, shown={member: shown.mail or ""})
-        case Refusal():
-            raise Absent
-        case _:
-            return await _mail(visit, errors=visit.errors(shown) | {"id": member}, status=422)
+    shown = await addresses(visit, member)
+    if isinstance(shown, Addresses):
+        return await _mail(visit, shown={member: shown.mail or ""})
+    return await _mail(visit, errors=visit.errors(shown) | {"id": member}, status=422)
 
 
 async def _mail(

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from overture import ids
-from overture.actions import conversations, credits, decisions, mailings, statements, subscriptions
+from overture.actions import conversations, credits, decisions, statements, subscriptions
 from overture.actions.credits import Adjusted
 from overture.actions.decisions import Act
 from overture.actions.mailings import Addresses
@@ -17,7 +17,6 @@ from overture.core import pace, text
 from overture.core.contact import Contact
 from overture.core.decisions import STATEMENT_CHARS_MAX, Ground, Measure
 from overture.core.ids import DecisionId, MemberId
-from overture.core.refusals import Refusal
 from overture.core.text import BadText, Sentence
 from overture.store import console
 from overture.store import conversations as conversations_store
@@ -25,7 +24,7 @@ from overture.store import decisions as decisions_store
 from overture.store import suspicions as suspicions_store
 from overture.store.console import Dossier, Listed
 from overture.store.decisions import Decision
-from overture.web.ops.people import Named, masked, member_asked, named
+from overture.web.ops.people import Named, addresses, masked, member_asked, named
 from overture.web.ops.reports import said_measures
 from overture.web.ops.sections import Section, actor
 from overture.web.ops.suspicions import rows_of
@@ -109,21 +108,10 @@ async def member(visit: Visit) -> Answer:
 @act("/ops/members/{member:uuid}/address", who=Who.OPERATOR)
 async def show_address(visit: Visit) -> Answer:
     """In whole, for a reason: it stands in the answer alone."""
-    shown = await mailings.show_address(
-        visit.tx,
-        visit.id("member", MemberId),
-        reason=visit.form.get("reason", ""),
-        actor=actor(visit),
-        audit_id=ids.new(),
-        now=visit.now,
-    )
-    match shown:
-        case Addresses():
-            return await _member(visit, shown=shown)
-        case Refusal():
-            raise Absent
-        case _:
-            return await _member(visit, errors=visit.errors(shown), status=422)
+    shown = await addresses(visit, visit.id("member", MemberId))
+    if isinstance(shown, Addresses):
+        return await _member(visit, shown=shown)
+    return await _member(visit, errors=visit.errors(shown), status=422)
 
 
 async def _member(
